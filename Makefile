@@ -1,0 +1,55 @@
+# `make` lists the targets. Go and make are all that has to be there; what else
+# is needed is installed on the way, and said.
+
+# Go is found where its installer puts it, too.
+GO           := $(or $(shell command -v go 2>/dev/null),$(wildcard /usr/local/go/bin/go),go)
+GOFMT        := $(or $(shell command -v gofmt 2>/dev/null),$(wildcard $(dir $(GO))gofmt),gofmt)
+VERSION      := $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
+STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# For the command line, e.g. make demo DEMO_FLAGS="--duration 20s".
+DEMO_FLAGS   =
+TESTFLAGS    =
+FUZZTIME     = 30s
+PACKAGES     = ./...
+
+export GO
+
+.PHONY: help build server demo test test-race test-long fuzz lint bench clean
+
+help: ## show this list
+	@echo "kith $(VERSION): make TARGET"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+
+build: ## build bin/kith, static
+	CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/kith ./cmd/kith
+
+server: ## install a MySQL or MariaDB server program if there is none
+	@scripts/install-server
+
+demo: build server ## follow a throwaway server with a million rows (DEMO_FLAGS="--duration 20s")
+	bin/kith demo $(DEMO_FLAGS)
+
+test: server ## run the tests (TESTFLAGS=-v, PACKAGES=./indexer/...)
+	$(GO) test -timeout 15m $(TESTFLAGS) $(PACKAGES)
+
+test-race: server ## run the tests with the race detector; needs a C compiler
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $(PACKAGES)
+
+test-long: server ## run the tests and those that take long (build tag "long")
+	$(GO) test -tags long -count 1 -timeout 2h $(TESTFLAGS) $(PACKAGES)
+
+fuzz: ## run every fuzz target for FUZZTIME=30s
+	@scripts/fuzz $(FUZZTIME)
+
+lint: ## vet, formatting, go.mod, staticcheck
+	$(GO) vet ./...
+	@unformatted=$$($(GOFMT) -l .); test -z "$$unformatted" || { echo "gofmt -w these: $$unformatted" >&2; exit 1; }
+	$(GO) mod tidy -diff
+	$(GO) run $(STATICCHECK) ./...
+
+bench: server ## run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 1h $(TESTFLAGS) $(PACKAGES)
+
+clean: ## remove what build has made
+	rm -rf bin

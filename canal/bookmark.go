@@ -1,0 +1,99 @@
+package canal
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kithdb/kith/canal/gtid"
+	"github.com/kithdb/kith/indexer"
+)
+
+// bookmark is what a checkpoint keeps of a Follower: all that it needs to go
+// on. It is taken between two batches, when everything up to the position is in
+// the index and nothing beyond.
+type bookmark struct {
+	Kind       gtid.Kind `json:"kind"`
+	Position   string    `json:"position"`
+	ServerID   uint32    `json:"server_id"`             // of the source
+	ServerUUID string    `json:"server_uuid,omitempty"` // of the source, MySQL only
+	At         time.Time `json:"at"`                    // up to which time the index has everything
+	Tables     []*table  `json:"tables"`                // as the position sees them
+
+	// XA transactions that are prepared, by xid. Their relations are places in
+	// Relations: the configuration may list them otherwise when it is read.
+	Prepared  map[string]*preparedXA `json:"prepared_xa,omitempty"`
+	Relations []string               `json:"relations,omitempty"`
+}
+
+// Bookmark returns what is needed to go on after the batches applied so far,
+// nil before the first snapshot has been read.
+func (f *Follower) Bookmark() (json.RawMessage, error) {
+	if !f.started {
+		return nil, nil
+	}
+	position := f.tracker.Position()
+	b := bookmark{
+		Kind:       position.Kind,
+		Position:   position.String(),
+		ServerID:   f.server.id,
+		ServerUUID: f.server.uuid,
+		At:         f.fresh.since(),
+		Tables:     f.remembered,
+		Prepared:   f.assembler.prepared,
+	}
+	if len(b.Prepared) > 0 {
+		for _, r := range f.o.Relations {
+			b.Relations = append(b.Relations, r.Name)
+		}
+	}
+	return json.Marshal(b)
+}
+
+// restore goes to where a bookmark was taken.
+func (f *Follower) restore(raw json.RawMessage) error {
+	var b bookmark
+	if err := json.Unmarshal(raw, &b); err != nil {
+		return fmt.Errorf("read the checkpoint's bookmark: %w", err)
+	}
+	position, err := gtid.ParsePosition(b.Kind, b.Position)
+	if err != nil {
+		return fmt.Errorf("read the checkpoint's position: %w", err)
+	}
+	position.Kind = b.Kind // also when it is empty
+	f.tracker.Set(position)
+	f.server = &server{kind: b.Kind, id: b.ServerID, uuid: b.ServerUUID}
+	f.fresh.setSince(b.At)
+	f.remembered = b.Tables
+	places := make(map[indexer.RelationID]indexer.RelationID) // then to now
+	for then, name := range b.Relations {
+		now := slices.IndexFunc(f.o.Relations, func(r Relation) bool { return r.Name == name })
+		if now >= 0 {
+			places[indexer.RelationID(then)] = indexer.RelationID(now)
+		}
+	}
+	for xid, x := range b.Prepared {
+		f.assembler.prepared[xid] = x.moved(places)
+	}
+	f.started = true
+	return nil
+}
+
+// moved returns the transaction with its relations in other places. Those that
+// have none are no longer configured.
+func (x *preparedXA) moved(places map[indexer.RelationID]indexer.RelationID) *preparedXA {
+	y := &preparedXA{}
+	for _, c := range x.Changes {
+		if now, ok := places[c.Relation]; ok {
+			c.Relation = now
+			y.Changes = append(y.Changes, c)
+		}
+	}
+	for _, h := range x.Halts {
+		if now, ok := places[h.Relation]; ok {
+			y.Halts = append(y.Halts, halt{now, h.Reason})
+		}
+	}
+	return y
+}

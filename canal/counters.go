@@ -1,0 +1,34 @@
+package canal
+
+import (
+	"sync/atomic"
+
+	"github.com/kithdb/kith/canal/binlog"
+	"github.com/kithdb/kith/indexer"
+)
+
+// counters count since the process started. The slices have one entry for each
+// relation.
+type counters struct {
+	transactions, bytes          atomic.Uint64
+	inserted, updated, deleted   []atomic.Uint64 // rows in the binlog
+	snapshotRows                 []atomic.Uint64
+	skippedNull, skippedNegative []atomic.Uint64
+}
+
+func newCounters(relations int) *counters {
+	n := func() []atomic.Uint64 { return make([]atomic.Uint64, relations) }
+	return &counters{
+		inserted: n(), updated: n(), deleted: n(),
+		snapshotRows: n(), skippedNull: n(), skippedNegative: n(),
+	}
+}
+
+// skip counts a row that is no edge.
+func (c *counters) skip(r indexer.RelationID, key, value binlog.Value) {
+	if key.State == binlog.Negative || value.State == binlog.Negative {
+		c.skippedNegative[r].Add(1)
+		return
+	}
+	c.skippedNull[r].Add(1)
+}

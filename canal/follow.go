@@ -1,0 +1,239 @@
+package canal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/kithdb/kith/canal/binlog"
+	"github.com/kithdb/kith/canal/gtid"
+	"github.com/kithdb/kith/indexer"
+)
+
+// follow asks for the binlog from the position applied.
+func (f *Follower) follow(ctx context.Context) error {
+	stream, err := openStream(ctx, &f.o, f.server, f.tracker.Position(), f.heartbeat)
+	if err != nil {
+		return err
+	}
+	f.close() // the connection that the snapshot was read on
+	f.stream = stream
+	f.release = context.AfterFunc(ctx, stream.interrupt)
+	f.assembler.reset()
+	if f.server.kind == gtid.File {
+		p := f.tracker.Position()
+		f.assembler.file, f.assembler.offset = p.File.File, p.File.Offset
+	}
+	f.fresh.enter(Following, nil)
+	f.logger.Info("following the binlog", "position", f.tracker.String())
+	return nil
+}
+
+// readStream reads groups: one, or as many as have arrived already.
+func (f *Follower) readStream(ctx context.Context) error {
+	f.settleSnapshots()
+	if len(f.moves) > 0 {
+		return nil
+	}
+	until := time.Now().Add(patience)
+	for events := 1; ; events++ {
+		packet, err := f.stream.next(ctx)
+		if err != nil {
+			return f.breakOff(f.explainStream(err))
+		}
+		f.counters.bytes.Add(uint64(len(packet)))
+		event, ended, err := f.assembler.event(packet)
+		if err != nil {
+			return f.breakOff(err)
+		}
+		switch {
+		case ended:
+			f.takeGroup()
+			f.drained = !f.stream.buffered()
+			if f.drained || len(f.changes) >= batchChanges || len(f.moves) > 0 {
+				return nil
+			}
+		case event.Type == binlog.TypeHeartbeat || event.Type == binlog.TypeHeartbeatV2:
+			return f.heartbeatCame(event)
+		}
+		if events%64 == 0 {
+			f.fresh.hear(time.Now())
+			if f.assembler.open && time.Since(f.ourTime(f.assembler.group.committed)) > behind {
+				f.fresh.backlog()
+			}
+			if time.Now().After(until) {
+				return nil
+			}
+		}
+	}
+}
+
+// breakOff ends the stream, after the groups that have come whole.
+func (f *Follower) breakOff(err error) error {
+	if len(f.marks) == 0 {
+		return err
+	}
+	f.failed = err
+	return nil
+}
+
+// heartbeatCame takes the source's word that it has nothing more to send.
+func (f *Follower) heartbeatCame(e binlog.Event) error {
+	h, err := e.Heartbeat()
+	if err != nil {
+		return f.breakOff(err)
+	}
+	f.retry.Reset()
+	if f.assembler.open || len(f.marks) > 0 {
+		return nil
+	}
+	if h.File != "" && h.Position != 0 {
+		f.assembler.file, f.assembler.offset = h.File, h.Position
+	}
+	f.fresh.idle(time.Now())
+	return nil
+}
+
+// takeGroup adds the group that has just ended to the batch.
+func (f *Follower) takeGroup() {
+	f.retry.Reset()
+	f.counters.transactions.Add(1)
+	g := &f.assembler.group
+	start := len(f.changes)
+	f.changes = append(f.changes, g.changes...)
+	if f.anyLeavesOut(g.mark) {
+		f.changes = f.withoutLeftOut(start, g.mark)
+	}
+	for _, h := range g.halts {
+		if r := f.assembler.follows[h.Relation]; !r.leavesOut(g.mark) {
+			f.halt(r, h.Reason)
+		}
+	}
+	f.marks = append(f.marks, g.mark)
+	f.commit = f.ourTime(g.committed)
+}
+
+func (f *Follower) anyLeavesOut(m mark) bool {
+	for _, r := range f.assembler.follows {
+		if r.leavesOut(m) {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutLeftOut drops the changes of a group from start on that are nothing to
+// their relations.
+func (f *Follower) withoutLeftOut(start int, m mark) []indexer.Change {
+	kept := f.changes[:start]
+	for _, c := range f.changes[start:] {
+		if !f.assembler.follows[c.Relation].leavesOut(m) {
+			kept = append(kept, c)
+		}
+	}
+	return kept
+}
+
+// ourTime turns a time of the source's clock into one of ours.
+func (f *Follower) ourTime(theirs time.Time) time.Time { return theirs.Add(-f.server.skew) }
+
+// Applied moves the position to the end of the last batch; see indexer.Source.
+func (f *Follower) Applied() {
+	for _, m := range f.marks {
+		switch {
+		case f.server.kind == gtid.File:
+			f.tracker.SetFile(m.file, m.offset)
+		case m.kind == gtid.MySQL:
+			f.tracker.AddMySQL(m.tsid, m.gno)
+		case m.kind == gtid.Maria:
+			f.tracker.AddMaria(m.domain, m.server, m.sequence)
+		}
+	}
+	if len(f.marks) > 0 {
+		f.fresh.applied(f.commit, time.Now(), f.drained)
+	}
+	if f.place != nil {
+		f.tracker.Set(f.place.Clone())
+		f.fresh.setSince(f.progress.began)
+		f.started = true
+	}
+}
+
+// lostError says that the source cannot go on from our position.
+type lostError struct{ error }
+
+func (e *lostError) Unwrap() error { return e.error }
+
+// explainStream tells what an error of the stream means. The number 1236 alone
+// says nothing: the texts differ (sql/rpl_source.cc, sql/sql_repl.cc).
+func (f *Follower) explainStream(err error) error {
+	if !isServerError(err, errMasterFatal) {
+		return err
+	}
+	text := strings.ToLower(err.Error())
+	for _, part := range []string{
+		"purged",                           // both
+		"could not find gtid state",        // MariaDB
+		"diverged",                         // MariaDB
+		"is missing the gtid",              // MariaDB, strict mode
+		"could not find first log file",    // both, by file
+		"impossible position",              // both, by file
+		"client requested master to start", // both, by file
+	} {
+		if strings.Contains(text, part) {
+			return &lostError{err}
+		}
+	}
+	for _, part := range []string{
+		"not in the master's binlog", // MariaDB
+		"has more gtids than",        // MySQL
+	} {
+		if strings.Contains(text, part) {
+			return f.waitForSource(err)
+		}
+	}
+	return err
+}
+
+// Reasons of reconnects, as they stand in metrics.
+const (
+	reasonLost      = "position-lost"
+	reasonDuplicate = "duplicate-server-id"
+	reasonSilent    = "silent"
+	reasonDamaged   = "damaged-event"
+	reasonNetwork   = "network"
+	reasonServer    = "server-error"
+	reasonOther     = "other"
+)
+
+func reconnectReason(err error) string {
+	var lost *lostError
+	var network net.Error
+	switch {
+	case errors.As(err, &lost):
+		return reasonLost
+	case isDuplicate(err):
+		return reasonDuplicate
+	case errors.Is(err, errSilent):
+		return reasonSilent
+	case errors.Is(err, binlog.ErrChecksum), errors.Is(err, binlog.ErrMalformed), errors.Is(err, errProtocol):
+		return reasonDamaged
+	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return reasonNetwork
+	}
+	if _, ok := serverErrorNumber(err); ok {
+		return reasonServer
+	}
+	return reasonOther
+}
+
+// isDuplicate says that the source gave our place to another replica with the
+// same server_id (MariaDB) or the same UUID (MySQL).
+func isDuplicate(err error) bool {
+	return isServerError(err, errReplicaSameID) ||
+		isServerError(err, errMasterFatal) && strings.Contains(fmt.Sprint(err), "same server_")
+}

@@ -1,0 +1,198 @@
+package canal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/kithdb/kith/canal/gtid"
+	"github.com/kithdb/kith/indexer"
+)
+
+const (
+	// patience bounds how long Next keeps its caller without a batch.
+	patience = 500 * time.Millisecond
+	// batchChanges is how many changes of transactions that have all arrived
+	// already go into one batch.
+	batchChanges = 4096
+	// snapshotRows is how many rows of a snapshot go into one batch.
+	snapshotRows = 8192
+	// grace is how long a source may lack transactions that we have applied (a
+	// replica that still catches up) before its word is taken over ours.
+	grace = time.Minute
+)
+
+// Follower follows a source: an indexer.Source. Its batches come from snapshots
+// of the tables that must be read, then from the binlog. It connects again by
+// itself, from the last position applied.
+type Follower struct {
+	o         Options
+	logger    *slog.Logger
+	heartbeat time.Duration
+	tracker   *gtid.Tracker
+	fresh     *freshness
+	counters  *counters
+	assembler *assembler
+
+	started    bool     // there is a position to go on from
+	opened     bool     // the source was reached since the process started
+	checked    bool     // and every table was found to be fit
+	server     *server  // as it was when last seen, or as the bookmark tells
+	remembered []*table // followed tables, as the position sees them
+
+	db       *sql.DB   // open while a snapshot is read
+	snapshot *snapshot // being read
+	progress progress  // of it
+	scanned  bool      // a snapshot was read, and its db is still open
+	stream   *stream   // being followed
+	release  func() bool
+
+	retry   *backoff.ExponentialBackOff
+	retryAt time.Time
+	missing time.Time // since when the source has lacked what we have applied
+
+	// The batch being made or applied.
+	changes []indexer.Change
+	moves   []indexer.Transition
+	marks   []mark         // of its groups
+	commit  time.Time      // of the last of them, by our clock
+	drained bool           // nothing that the source sent is left after it
+	failed  error          // of the stream, after the batch
+	place   *gtid.Position // that a snapshot ends at, nil for other batches
+}
+
+// NewFollower returns a follower that has not connected yet.
+func NewFollower(o Options) (*Follower, error) {
+	heartbeat := o.Heartbeat
+	if heartbeat == 0 {
+		heartbeat = time.Second
+	}
+	f := &Follower{
+		o:         o,
+		logger:    o.Logger,
+		heartbeat: heartbeat,
+		tracker:   gtid.NewTracker(gtid.Position{}),
+		counters:  newCounters(len(o.Relations)),
+		retry:     backoff.NewExponentialBackOff(),
+	}
+	f.retry.InitialInterval, f.retry.MaxInterval = 200*time.Millisecond, 15*time.Second
+	f.fresh = &freshness{
+		silence:   3 * heartbeat,
+		started:   time.Now(),
+		stage:     Connecting,
+		reconnect: make(map[string]uint64),
+	}
+	f.assembler = &assembler{
+		counters: f.counters,
+		tables:   make(map[tableKey]*table),
+		prepared: make(map[string]*preparedXA),
+	}
+	for i, r := range o.Relations {
+		state := indexer.Loading
+		if i < len(o.Loaded) && o.Loaded[i] {
+			state = indexer.Live
+		}
+		f.assembler.follows = append(f.assembler.follows, &follow{Relation: r, id: indexer.RelationID(i), state: state})
+	}
+	if o.Bookmark == nil {
+		return f, nil
+	}
+	return f, f.restore(o.Bookmark)
+}
+
+// Next returns the next batch; see indexer.Source. It must be called with the
+// same ctx every time.
+//
+// Before the source has been reached for the first time, it fails when there is
+// nothing to serve in the meantime; and whenever the relations cannot be read
+// from the tables as they are. Later it tries again and again.
+func (f *Follower) Next(ctx context.Context) (indexer.Batch, error) {
+	f.changes, f.moves, f.marks = f.changes[:0], f.moves[:0], f.marks[:0]
+	f.drained, f.place = false, nil
+	err := f.step(ctx)
+	if ctx.Err() != nil {
+		f.close()
+		f.fresh.enter(Stopped, nil)
+		return indexer.Batch{}, ctx.Err()
+	}
+	var refused *refusal
+	if errors.As(err, &refused) || err != nil && !f.opened && !f.serving() {
+		f.close()
+		f.fresh.enter(Stopped, err)
+		return indexer.Batch{}, err
+	}
+	if err != nil {
+		f.disconnect(err)
+	}
+	return indexer.Batch{Changes: f.changes, Transitions: f.moves}, nil
+}
+
+// step makes the next step of following.
+func (f *Follower) step(ctx context.Context) error {
+	switch {
+	case f.failed != nil:
+		err := f.failed
+		f.failed = nil
+		return err
+	case f.snapshot != nil:
+		return f.readSnapshot(ctx)
+	case f.stream != nil:
+		return f.readStream(ctx)
+	case f.scanned:
+		return f.follow(ctx)
+	}
+	if wait := time.Until(f.retryAt); wait > 0 {
+		select {
+		case <-time.After(min(wait, patience)):
+		case <-ctx.Done():
+		}
+		return nil
+	}
+	return f.connect(ctx)
+}
+
+// serving says that a relation has contents worth serving.
+func (f *Follower) serving() bool {
+	for _, r := range f.assembler.follows {
+		if r.state != indexer.Loading {
+			return true
+		}
+	}
+	return false
+}
+
+// disconnect leaves the source, and sets the time of the next try.
+func (f *Follower) disconnect(err error) {
+	f.close()
+	wait := f.retry.NextBackOff()
+	f.retryAt = time.Now().Add(wait)
+	reason := reconnectReason(err)
+	f.fresh.disconnected(reason)
+	f.fresh.enter(Connecting, err)
+	f.logger.Warn("not following the source; trying again", "reason", reason, "error", err,
+		"in", wait.Round(time.Millisecond), "position", f.tracker.String())
+	if reason == reasonLost {
+		f.lose(err)
+	}
+}
+
+func (f *Follower) close() {
+	f.scanned = false
+	if f.snapshot != nil {
+		f.snapshot.close()
+		f.snapshot = nil
+	}
+	if f.db != nil {
+		f.db.Close()
+		f.db = nil
+	}
+	if f.stream != nil {
+		f.release()
+		f.stream.close()
+		f.stream = nil
+	}
+}

@@ -1,0 +1,67 @@
+// Package canal is the MySQL side of kith: it checks a source server, reads the
+// tables of the relations once (the snapshot), follows the binlog for ever, and
+// turns rows into changes of the index. The Follower is the whole of it to its
+// callers: an indexer.Source.
+package canal
+
+import (
+	"encoding/json"
+	"log/slog"
+	"time"
+)
+
+// Options are what a Follower needs.
+type Options struct {
+	Address  string                 // host:port, or the path of a unix socket
+	User     string                 //
+	Password func() (string, error) // asked at every connect
+	Flavor   string                 // "mysql", "mariadb", or "auto" to ask the server
+	TLS      TLS
+
+	// ServerID and UUID name this follower to the source. Both must be unique
+	// among the source's replicas and stay the same over restarts, so that the
+	// source can end a connection that we have left.
+	ServerID uint32
+	UUID     string
+
+	Relations []Relation
+
+	// Bookmark is that of the checkpoint which the index was loaded from, nil
+	// without one. Loaded says for each relation whether its postings were
+	// loaded; the others are read anew.
+	Bookmark json.RawMessage
+	Loaded   []bool
+
+	// Heartbeat is how often an idle source shows that it is there. A source
+	// silent for three heartbeats is taken for dead. 0 means one second.
+	Heartbeat time.Duration
+
+	Logger *slog.Logger
+}
+
+// Relation names what a relation is read from.
+type Relation struct {
+	Name          string
+	Schema, Table string
+	Key, Value    string // columns
+}
+
+// TLS says how connections to the source are protected.
+type TLS struct {
+	Mode TLSMode
+	CA   string // file of the authorities to trust; empty: those of the system
+	Cert string // file of our certificate, if the source wants one
+	Key  string // file of its private key
+}
+
+// TLSMode is a mode of TLS, with the meaning that MySQL's clients give it.
+type TLSMode string
+
+// The modes, from least to most strict.
+const (
+	TLSDisabled       TLSMode = "disabled"        // never
+	TLSPreferred      TLSMode = "preferred"       // if the source offers it
+	TLSRequired       TLSMode = "required"        // always, with any certificate
+	TLSVerifyCA       TLSMode = "verify-ca"       // with a certificate of a trusted authority
+	TLSVerifyIdentity TLSMode = "verify-identity" // and for the host we connect to
+)

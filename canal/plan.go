@@ -1,0 +1,229 @@
+package canal
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/kithdb/kith/canal/binlog"
+	"github.com/kithdb/kith/indexer"
+)
+
+// edgePlan says which two of a row's values make a relation's edge. Key and
+// value are places in a list of columns that the table's relations share.
+type edgePlan struct {
+	relation   indexer.RelationID
+	key, value int
+}
+
+// appendEdgeColumn returns the place of a column in the list, which it extends
+// when the column is not there yet.
+func appendEdgeColumn(columns []int, ordinal int) ([]int, int) {
+	for i, c := range columns {
+		if c == ordinal {
+			return columns, i
+		}
+	}
+	return append(columns, ordinal), len(columns)
+}
+
+// isID says whether a column's value can stand in an edge: it is there, not
+// NULL and not negative.
+func isID(v binlog.Value) bool { return v.State == binlog.Present }
+
+// rowPlan turns the rows of one table, as one table map describes it, into
+// changes.
+type rowPlan struct {
+	reader   *binlog.RowReader
+	edges    []edgePlan
+	defaults []binlog.Value // by column: what an INSERT that leaves it out means
+	columns  []string       // names, for messages
+}
+
+// newRowPlan finds the columns of the relations in a table map: by their names
+// if it has them, else by their places in the table as it was last read, which
+// must still describe it.
+func newRowPlan(t *table, followed []*follow, m *binlog.TableMap) (*rowPlan, error) {
+	if err := t.matches(m); err != nil {
+		return nil, err
+	}
+	p := &rowPlan{}
+	var ordinals []int
+	for _, f := range followed {
+		e := edgePlan{relation: f.id}
+		for _, c := range []struct {
+			name  string
+			place *int
+		}{{f.Key, &e.key}, {f.Value, &e.value}} {
+			ordinal, err := t.locate(c.name, m)
+			if err != nil {
+				return nil, err
+			}
+			ordinals, *c.place = appendEdgeColumn(ordinals, ordinal)
+		}
+		p.edges = append(p.edges, e)
+	}
+	unsigned := make([]bool, len(ordinals))
+	for i, o := range ordinals {
+		unsigned[i] = t.Columns[o].Unsigned
+		p.columns = append(p.columns, t.Columns[o].Name)
+		p.defaults = append(p.defaults, t.Columns[o].missing())
+	}
+	var err error
+	p.reader, err = binlog.NewRowReader(m, ordinals, unsigned)
+	return p, err
+}
+
+// matches says whether the table map can be that of the table as it was read.
+func (t *table) matches(m *binlog.TableMap) error {
+	if len(m.Columns) != len(t.Columns) {
+		return fmt.Errorf("its rows have %d columns, and it had %d when it was read", len(m.Columns), len(t.Columns))
+	}
+	if t.Fingerprint != 0 && t.Fingerprint != m.Fingerprint() {
+		return fmt.Errorf("its columns are no longer those it had")
+	}
+	for i, c := range t.Columns {
+		if m.HasNames && !strings.EqualFold(m.Columns[i].Name, c.Name) {
+			return fmt.Errorf("its column %d is %s, and was %s when it was read", i+1, m.Columns[i].Name, c.Name)
+		}
+		if isInteger(c.Type) != (integerTypes[m.Columns[i].Type] != "") ||
+			isInteger(c.Type) && integerTypes[m.Columns[i].Type] != c.Type {
+			return fmt.Errorf("its column %s is %s no longer", c.Name, c.Type)
+		}
+	}
+	return nil
+}
+
+// integerTypes are the integers of the binlog by their SQL names.
+var integerTypes = map[binlog.ColumnType]string{
+	binlog.ColumnTiny:     "tinyint",
+	binlog.ColumnShort:    "smallint",
+	binlog.ColumnInt24:    "mediumint",
+	binlog.ColumnLong:     "int",
+	binlog.ColumnLongLong: "bigint",
+}
+
+func (t *table) locate(name string, m *binlog.TableMap) (int, error) {
+	ordinal, ok := t.column(name)
+	if !ok {
+		return 0, fmt.Errorf("it has no column %s", name)
+	}
+	return ordinal, nil
+}
+
+// missing returns the value that a row has in the column when an INSERT under
+// row image MINIMAL leaves it out: the default.
+func (c column) missing() binlog.Value {
+	if c.Default == "" {
+		return binlog.Value{State: binlog.Absent}
+	}
+	if n, err := strconv.ParseUint(c.Default, 10, 64); err == nil {
+		return binlog.Value{Bits: n, State: binlog.Present}
+	}
+	n, _ := strconv.ParseInt(c.Default, 10, 64)
+	return binlog.Value{Bits: uint64(n), State: binlog.Negative}
+}
+
+// errImage says that a row image leaves out what is needed.
+type imageError struct{ column, row string }
+
+func (e *imageError) Error() string {
+	return fmt.Sprintf("column %s is missing from %s row, as a session with another binlog_row_image writes it: "+
+		"keep it at FULL", e.column, e.row)
+}
+
+// appendChanges appends what a row means to every relation of the table. Before
+// is nil for an inserted row, after for a deleted one.
+func (p *rowPlan) appendChanges(dst []indexer.Change, before, after []binlog.Value, c *counters) ([]indexer.Change, error) {
+	for _, e := range p.edges {
+		var err error
+		switch {
+		case before == nil:
+			dst, err = p.appendInsert(dst, e, after, c)
+		case after == nil:
+			dst, err = p.appendDelete(dst, e, before, c)
+		default:
+			dst, err = p.appendUpdate(dst, e, before, after, c)
+		}
+		if err != nil {
+			return dst, err
+		}
+	}
+	return dst, nil
+}
+
+func (p *rowPlan) appendInsert(dst []indexer.Change, e edgePlan, after []binlog.Value, c *counters) ([]indexer.Change, error) {
+	c.inserted[e.relation].Add(1)
+	key, value := p.inserted(after, e.key), p.inserted(after, e.value)
+	if err := p.require(e, key, value, "an inserted"); err != nil {
+		return dst, err
+	}
+	if !isID(key) || !isID(value) {
+		c.skip(e.relation, key, value)
+		return dst, nil
+	}
+	return append(dst, indexer.Change{Relation: e.relation, Op: indexer.Add, Key: key.Bits, Value: value.Bits}), nil
+}
+
+// inserted returns a column of an inserted row: the default where the image
+// leaves it out.
+func (p *rowPlan) inserted(after []binlog.Value, i int) binlog.Value {
+	if after[i].State == binlog.Absent {
+		return p.defaults[i]
+	}
+	return after[i]
+}
+
+func (p *rowPlan) appendDelete(dst []indexer.Change, e edgePlan, before []binlog.Value, c *counters) ([]indexer.Change, error) {
+	c.deleted[e.relation].Add(1)
+	key, value := before[e.key], before[e.value]
+	if err := p.require(e, key, value, "a deleted"); err != nil {
+		return dst, err
+	}
+	if !isID(key) || !isID(value) {
+		return dst, nil
+	}
+	return append(dst, indexer.Change{Relation: e.relation, Op: indexer.Remove, Key: key.Bits, Value: value.Bits}), nil
+}
+
+func (p *rowPlan) appendUpdate(dst []indexer.Change, e edgePlan, before, after []binlog.Value, c *counters) ([]indexer.Change, error) {
+	c.updated[e.relation].Add(1)
+	if after[e.key].State == binlog.Absent && after[e.value].State == binlog.Absent {
+		return dst, nil // neither changed
+	}
+	oldKey, oldValue := before[e.key], before[e.value]
+	if err := p.require(e, oldKey, oldValue, "an updated"); err != nil {
+		return dst, err
+	}
+	key, value := orBefore(after[e.key], oldKey), orBefore(after[e.value], oldValue)
+	if key == oldKey && value == oldValue {
+		return dst, nil
+	}
+	if isID(oldKey) && isID(oldValue) {
+		dst = append(dst, indexer.Change{Relation: e.relation, Op: indexer.Remove, Key: oldKey.Bits, Value: oldValue.Bits})
+	}
+	if !isID(key) || !isID(value) {
+		c.skip(e.relation, key, value)
+		return dst, nil
+	}
+	return append(dst, indexer.Change{Relation: e.relation, Op: indexer.Add, Key: key.Bits, Value: value.Bits}), nil
+}
+
+// orBefore returns the column's new value; one that the image leaves out has
+// not changed.
+func orBefore(after, before binlog.Value) binlog.Value {
+	if after.State == binlog.Absent {
+		return before
+	}
+	return after
+}
+
+func (p *rowPlan) require(e edgePlan, key, value binlog.Value, row string) error {
+	if key.State == binlog.Absent {
+		return &imageError{p.columns[e.key], row}
+	}
+	if value.State == binlog.Absent {
+		return &imageError{p.columns[e.value], row}
+	}
+	return nil
+}

@@ -1,0 +1,296 @@
+package canal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kithdb/kith/canal/binlog"
+	"github.com/kithdb/kith/canal/gtid"
+	"github.com/kithdb/kith/indexer"
+)
+
+// snapshot is a consistent read view of tables at a known place of the binlog.
+//
+// Its edges are those of the place start, or of a later one that the stream has
+// reached when it is at converged. So the stream must be followed from start
+// (or from before: what a relation's snapshot has seen is left out), and the
+// relations are equal to the source when it reaches converged.
+//
+//   - MariaDB tells the GTID position of a read view: start = converged.
+//   - MySQL with GTIDs does not. A transaction enters gtid_executed after its
+//     rows can be seen, and the binlog before. So gtid_executed, read first, has
+//     nothing that the view lacks, and the end of the binlog, read last, has
+//     everything that the view shows. Between the two, transactions are applied
+//     again to rows that have them already, which changes nothing: edges are a
+//     set.
+//   - MySQL without GTIDs: the tables are locked for the moment in which the
+//     view is opened and the end of the binlog is read.
+type snapshot struct {
+	conn      *sql.Conn
+	start     gtid.Position
+	converged target
+	tables    []*snapshotTable
+	opened    time.Time
+
+	rows   *sql.Rows // of tables[0], nil between two tables
+	cells  []sql.RawBytes
+	scan   []any
+	values []binlog.Value
+}
+
+// snapshotTable is a table to read, with the relations that it is read for.
+type snapshotTable struct {
+	*table
+	edges   []edgePlan
+	columns []int  // ordinals that the edges are made of
+	guess   uint64 // the server's estimate of its rows
+}
+
+// openSnapshot opens a read view of the tables. It reads their columns inside
+// it: table.Columns is true for the view.
+func openSnapshot(ctx context.Context, db *sql.DB, s *server, tables []*snapshotTable) (_ *snapshot, err error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	view := &snapshot{conn: conn, tables: tables}
+	defer func() {
+		if err != nil {
+			view.close()
+		}
+	}()
+	for _, statement := range []string{
+		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+		"SET SESSION net_write_timeout = 600",
+		"SET SESSION lock_wait_timeout = 10",
+	} {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			return nil, fmt.Errorf("prepare the snapshot: %s: %w", statement, err)
+		}
+	}
+	switch s.kind {
+	case gtid.Maria:
+		err = view.openMaria(ctx)
+	case gtid.MySQL:
+		err = view.openMySQL(ctx, s)
+	default:
+		err = view.openLocked(ctx, db, s)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the snapshot: %w", err)
+	}
+	view.opened = time.Now()
+	return view, nil
+}
+
+func (v *snapshot) openMaria(ctx context.Context) error {
+	if err := v.begin(ctx); err != nil {
+		return err
+	}
+	var name, file, offset string
+	var position sql.NullString
+	status := func(variable string, dst *string) error {
+		return v.conn.QueryRowContext(ctx, "SHOW STATUS LIKE '"+variable+"'").Scan(&name, dst)
+	}
+	if err := errors.Join(status("binlog_snapshot_file", &file), status("binlog_snapshot_position", &offset)); err != nil {
+		return fmt.Errorf("ask for the view's place in the binlog: %w", err)
+	}
+	err := v.conn.QueryRowContext(ctx, "SELECT BINLOG_GTID_POS('"+file+"', "+offset+")").Scan(&position)
+	if err != nil {
+		return fmt.Errorf("ask for the view's GTID position: %w", err)
+	}
+	if !position.Valid {
+		return fmt.Errorf("the source tells no GTID position for %s:%s of its binlog", file, offset)
+	}
+	if v.start, err = gtid.ParsePosition(gtid.Maria, position.String); err != nil {
+		return err
+	}
+	v.converged = target{position: v.start}
+	return nil
+}
+
+func (v *snapshot) openMySQL(ctx context.Context, s *server) (err error) {
+	if v.start, err = s.executed(ctx, v.conn); err != nil {
+		return err
+	}
+	if err := v.begin(ctx); err != nil {
+		return err
+	}
+	end, err := s.binlogEnd(ctx, v.conn)
+	v.converged = target{end: end}
+	return err
+}
+
+func (v *snapshot) openLocked(ctx context.Context, db *sql.DB, s *server) error {
+	locker, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer locker.Close() // which unlocks
+	if _, err := locker.ExecContext(ctx, "SET SESSION lock_wait_timeout = 2"); err != nil {
+		return err
+	}
+	names := make([]string, len(v.tables))
+	for i, t := range v.tables {
+		names[i] = quote(t.Schema) + "." + quote(t.Name) + " READ"
+	}
+	_, err = locker.ExecContext(ctx, "LOCK TABLES "+strings.Join(names, ", "))
+	switch {
+	case isServerError(err, errAccessDeniedDB, errTableAccessDenied, errAccessDenied):
+		return fmt.Errorf("a source without GTIDs is read under a short lock, which needs a right: "+
+			"GRANT LOCK TABLES ON %s.* TO the user, or set gtid_mode=ON: %w", quote(v.tables[0].Schema), err)
+	case isServerError(err, errLockWaitTimeout):
+		return fmt.Errorf("a long transaction holds one of the tables, tried for two seconds: %w", err)
+	case err != nil:
+		return err
+	}
+	if err := v.begin(ctx); err != nil {
+		return err
+	}
+	end, err := s.binlogEnd(ctx, v.conn)
+	if err != nil {
+		return err
+	}
+	v.start = gtid.Position{Kind: gtid.File, File: end}
+	v.converged = target{position: v.start}
+	_, err = locker.ExecContext(ctx, "UNLOCK TABLES")
+	return err
+}
+
+// begin opens the read view, then touches each table: from now on no DDL can
+// change it until the view closes. Then it reads the columns.
+func (v *snapshot) begin(ctx context.Context) error {
+	if _, err := v.conn.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
+		return err
+	}
+	for _, t := range v.tables {
+		rows, err := v.conn.QueryContext(ctx, "SELECT 1 FROM "+quote(t.Schema)+"."+quote(t.Name)+" LIMIT 1")
+		if err == nil {
+			for rows.Next() {
+			}
+			err = errors.Join(rows.Err(), rows.Close())
+		}
+		if isServerError(err, errTableDefChanged) {
+			return fmt.Errorf("table %s was altered at this moment: %w", t, err)
+		}
+		if err != nil {
+			return fmt.Errorf("read table %s: %w", t, err)
+		}
+		now := &table{Schema: t.Schema, Name: t.Name}
+		if err := now.readColumns(ctx, v.conn); err != nil {
+			return err
+		}
+		if !now.sameColumns(t.table) {
+			return fmt.Errorf("table %s was altered at this moment: its columns are not those just checked", t)
+		}
+		err = v.conn.QueryRowContext(ctx, "SELECT COALESCE(TABLE_ROWS, 0) FROM information_schema.TABLES "+
+			"WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", t.Schema, t.Name).Scan(&t.guess)
+		if err != nil {
+			return fmt.Errorf("estimate the rows of table %s: %w", t, err)
+		}
+	}
+	return nil
+}
+
+// appendChanges appends the edges of the next rows, at most limit rows, and
+// returns how many rows it read, and done after the last one. Each table is read
+// once, whatever the number of its relations. All calls must have the same ctx.
+func (v *snapshot) appendChanges(ctx context.Context, dst []indexer.Change, limit int, c *counters) (_ []indexer.Change, rows int, done bool, err error) {
+	for len(v.tables) > 0 {
+		t := v.tables[0]
+		if v.rows == nil {
+			if err := v.query(ctx, t); err != nil {
+				return dst, rows, false, err
+			}
+		}
+		for v.rows.Next() {
+			if err := v.rows.Scan(v.scan...); err != nil {
+				return dst, rows, false, fmt.Errorf("read table %s: %w", t, err)
+			}
+			if dst, err = v.appendRow(dst, t, c); err != nil {
+				return dst, rows, false, err
+			}
+			if rows++; rows == limit {
+				return dst, rows, false, nil
+			}
+		}
+		if err := errors.Join(v.rows.Err(), v.rows.Close()); err != nil {
+			return dst, rows, false, fmt.Errorf("read table %s: %w", t, err)
+		}
+		v.rows, v.tables = nil, v.tables[1:]
+	}
+	return dst, rows, true, nil
+}
+
+func (v *snapshot) query(ctx context.Context, t *snapshotTable) (err error) {
+	names := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		names[i] = quote(t.Columns[c].Name)
+	}
+	v.cells, v.values = make([]sql.RawBytes, len(names)), make([]binlog.Value, len(names))
+	v.scan = make([]any, len(names))
+	for i := range v.cells {
+		v.scan[i] = &v.cells[i]
+	}
+	v.rows, err = v.conn.QueryContext(ctx, "SELECT "+strings.Join(names, ", ")+" FROM "+quote(t.Schema)+"."+quote(t.Name))
+	if err != nil {
+		return fmt.Errorf("read table %s: %w", t, err)
+	}
+	return nil
+}
+
+func (v *snapshot) appendRow(dst []indexer.Change, t *snapshotTable, counters *counters) ([]indexer.Change, error) {
+	for i, text := range v.cells {
+		c, err := parseCell(text)
+		if err != nil {
+			return dst, fmt.Errorf("read table %s, column %s: %w", t, t.Columns[t.columns[i]].Name, err)
+		}
+		v.values[i] = c
+	}
+	for _, e := range t.edges {
+		counters.snapshotRows[e.relation].Add(1)
+		key, value := v.values[e.key], v.values[e.value]
+		if isID(key) && isID(value) {
+			dst = append(dst, indexer.Change{Relation: e.relation, Op: indexer.Add, Key: key.Bits, Value: value.Bits})
+			continue
+		}
+		counters.skip(e.relation, key, value)
+	}
+	return dst, nil
+}
+
+// parseCell reads an integer as the server prints it.
+func parseCell(text []byte) (binlog.Value, error) {
+	if text == nil {
+		return binlog.Value{State: binlog.Null}, nil
+	}
+	if len(text) > 0 && text[0] == '-' {
+		n, err := strconv.ParseInt(string(text), 10, 64)
+		return binlog.Value{Bits: uint64(n), State: binlog.Negative}, err
+	}
+	var n uint64
+	if len(text) == 0 || len(text) > 19 {
+		n, err := strconv.ParseUint(string(text), 10, 64)
+		return binlog.Value{Bits: n, State: binlog.Present}, err
+	}
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return binlog.Value{}, fmt.Errorf("%q is no integer", text)
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	return binlog.Value{Bits: n, State: binlog.Present}, nil
+}
+
+// close ends the read view.
+func (v *snapshot) close() {
+	if v.rows != nil {
+		v.rows.Close()
+	}
+	v.conn.Close()
+}

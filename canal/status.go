@@ -1,0 +1,197 @@
+package canal
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kithdb/kith/indexer"
+)
+
+// Stage is what a Follower is doing.
+type Stage string
+
+// The stages.
+const (
+	Connecting Stage = "connecting"
+	Snapshot   Stage = "snapshot"
+	Following  Stage = "following"
+	Stopped    Stage = "stopped"
+)
+
+// Status tells how a Follower stands.
+type Status struct {
+	Address  string
+	Flavor   string // "mysql" or "mariadb", empty before the first connection
+	Version  string
+	ServerID uint32
+	UUID     string // MySQL only
+	Stage    Stage
+	Error    string // why it is not following, empty while it is
+	CaughtUp bool   // it was, once since the process started
+
+	HeardAt    time.Time         // when the source last sent anything, zero if never
+	PositionAt time.Time         // when the position last moved, zero if never
+	Reconnects map[string]uint64 // by reason
+
+	Transactions, Bytes uint64 // of the binlog
+	Rows                []Rows // by relation
+}
+
+// Rows counts the rows read for a relation since the process started.
+type Rows struct {
+	Inserted, Updated, Deleted uint64 // in the binlog
+	Snapshot                   uint64 // in snapshots
+	Null, Negative             uint64 // those of all that were no edge, by reason
+}
+
+// freshness knows how old the index is. The follower writes it, any number of
+// goroutines read it.
+type freshness struct {
+	silence time.Duration // after which the source is not taken for alive
+	started time.Time
+
+	mu        sync.Mutex // guards what follows
+	stage     Stage
+	err       string
+	server    *server
+	current   bool      // nothing was left to apply when the source last spoke
+	once      bool      // current was true since the start
+	at        time.Time // up to which, by our clock, the index has everything
+	heard     time.Time
+	moved     time.Time
+	reconnect map[string]uint64
+}
+
+// behind is how old a transaction may be for its reader to be called current.
+// Most servers stamp their transactions in whole seconds.
+const behind = 2 * time.Second
+
+// lag returns how long ago, at most, the index equalled the source: 0 while the
+// source is alive and everything it sent is applied.
+func (f *freshness) lag(now time.Time) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stage == Following && f.current && now.Sub(f.heard) < f.silence {
+		return 0
+	}
+	at := f.at
+	if at.IsZero() {
+		at = f.started
+	}
+	return max(0, now.Sub(at))
+}
+
+// hear notes a sign of life.
+func (f *freshness) hear(now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.heard = now
+}
+
+// idle notes that the source has nothing more to send.
+func (f *freshness) idle(now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.heard, f.at = now, now
+	f.current, f.once = true, true
+}
+
+// backlog notes that a transaction that was committed long ago is coming in.
+func (f *freshness) backlog() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.current = false
+}
+
+// applied notes that everything up to a transaction is in the index, which the
+// source committed at that time of our clock. Drained says that nothing that
+// the source sent is left to apply.
+func (f *freshness) applied(committed, now time.Time, drained bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.heard, f.moved = now, now
+	if committed.After(f.at) {
+		f.at = committed
+	}
+	if drained && now.Sub(committed) < behind {
+		f.current, f.once = true, true
+	}
+}
+
+// enter notes a stage, and why it is not Following.
+func (f *freshness) enter(s Stage, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stage, f.err = s, ""
+	if err != nil {
+		f.err = err.Error()
+	}
+	if s != Following {
+		f.current = false
+	}
+}
+
+func (f *freshness) connected(s *server) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.server = s
+}
+
+func (f *freshness) disconnected(reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reconnect[reason]++
+}
+
+// since returns the time up to which the index has everything.
+func (f *freshness) since() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.at
+}
+
+// setSince goes back, or on, to the time of a checkpoint or a snapshot.
+func (f *freshness) setSince(at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at = at
+}
+
+// Position returns the position applied, as text. Any goroutine may call it.
+func (f *Follower) Position() string { return f.tracker.String() }
+
+// Lag returns how many seconds the index may be behind the source: 0 only while
+// everything is applied and the source has shown life. Any goroutine may call it.
+func (f *Follower) Lag() time.Duration { return f.fresh.lag(time.Now()) }
+
+// Status may be called by any goroutine.
+func (f *Follower) Status() Status {
+	s := Status{
+		Address:      f.o.Address,
+		Transactions: f.counters.transactions.Load(),
+		Bytes:        f.counters.bytes.Load(),
+		Rows:         make([]Rows, len(f.o.Relations)),
+	}
+	for i := range s.Rows {
+		s.Rows[i] = f.counters.rows(indexer.RelationID(i))
+	}
+	f.fresh.mu.Lock()
+	defer f.fresh.mu.Unlock()
+	s.Stage, s.Error, s.CaughtUp = f.fresh.stage, f.fresh.err, f.fresh.once
+	s.HeardAt, s.PositionAt = f.fresh.heard, f.fresh.moved
+	s.Reconnects = maps.Clone(f.fresh.reconnect)
+	if server := f.fresh.server; server != nil {
+		s.Flavor, s.Version, s.ServerID, s.UUID = server.flavor(), server.version, server.id, server.uuid
+	}
+	return s
+}
+
+func (c *counters) rows(r indexer.RelationID) Rows {
+	load := func(n []atomic.Uint64) uint64 { return n[r].Load() }
+	return Rows{
+		Inserted: load(c.inserted), Updated: load(c.updated), Deleted: load(c.deleted),
+		Snapshot: load(c.snapshotRows), Null: load(c.skippedNull), Negative: load(c.skippedNegative),
+	}
+}

@@ -1,0 +1,237 @@
+package canal
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/client"
+	"github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/kithdb/kith/canal/gtid"
+)
+
+// stream is a connection on which the source sends its binlog. go-mysql logs in
+// and asks for the binlog; from then on the socket is read here, since a frame
+// is all that there is to read.
+//
+// Formats: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_replication.html,
+// https://mariadb.com/kb/en/5-slave-registration/.
+type stream struct {
+	conn    *client.Conn
+	socket  net.Conn
+	in      *bufio.Reader
+	pending int    // bytes of the packet last returned that in still holds
+	long    []byte // a packet that in cannot hold
+	silence time.Duration
+}
+
+const (
+	maxFrame    = 1<<24 - 1 // a frame of this size is continued by the next
+	readBuffer  = 256 << 10
+	statusOK    = 0x00
+	statusEOF   = 0xfe
+	statusError = 0xff
+)
+
+// openStream asks the source for its binlog from the position on.
+func openStream(ctx context.Context, o *Options, s *server, from gtid.Position, heartbeat time.Duration) (*stream, error) {
+	conn, err := o.connectDump(ctx, s.tls)
+	if err != nil {
+		return nil, err
+	}
+	conn.SetDeadline(time.Now().Add(connectTimeout))
+	if err := requestBinlog(conn, o, s, from, heartbeat); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("ask the source for its binlog: %w", err)
+	}
+	socket := conn.Conn.Conn // after the last answer nothing is left in conn's own buffer
+	return &stream{
+		conn:    conn,
+		socket:  socket,
+		in:      bufio.NewReaderSize(socket, readBuffer),
+		silence: 3 * heartbeat,
+	}, nil
+}
+
+func requestBinlog(conn *client.Conn, o *Options, s *server, from gtid.Position, heartbeat time.Duration) error {
+	settings := []string{
+		// As a replica does: events come with the checksum they were written with.
+		"SET @master_binlog_checksum = @@global.binlog_checksum, @source_binlog_checksum = @@global.binlog_checksum",
+		fmt.Sprintf("SET @master_heartbeat_period = %d, @source_heartbeat_period = %[1]d", heartbeat.Nanoseconds()),
+		fmt.Sprintf("SET @slave_uuid = '%s', @replica_uuid = '%[1]s'", o.UUID),
+		"SET SESSION net_write_timeout = 600",
+	}
+	if s.kind == gtid.Maria {
+		settings = append(settings,
+			"SET @mariadb_slave_capability = 4", // GTID events, see MARIA_SLAVE_CAPABILITY_GTID
+			fmt.Sprintf("SET @slave_connect_state = '%s'", from),
+			"SET @slave_gtid_strict_mode = 1",
+		)
+	}
+	for _, statement := range settings {
+		if _, err := conn.Execute(statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	if err := command(conn, registerCommand(o)); err != nil {
+		return err
+	}
+	if _, err := conn.ReadOKPacket(); err != nil {
+		return fmt.Errorf("register as a replica: %w", err)
+	}
+	return command(conn, dumpCommand(o.ServerID, from))
+}
+
+// command sends a command; the first four bytes are room for the frame header.
+func command(conn *client.Conn, packet []byte) error {
+	conn.ResetSequence()
+	return conn.WritePacket(packet)
+}
+
+// registerCommand is COM_REGISTER_SLAVE: who we are, for SHOW REPLICAS.
+func registerCommand(o *Options) []byte {
+	const host = "kith"
+	b := append(make([]byte, 4, 64), mysql.COM_REGISTER_SLAVE)
+	b = binary.LittleEndian.AppendUint32(b, o.ServerID)
+	b = append(b, byte(len(host)))
+	b = append(b, host...)
+	b = append(b, 0, 0)                           // no user, no password
+	b = binary.LittleEndian.AppendUint16(b, 0)    // no port
+	b = binary.LittleEndian.AppendUint32(b, 0)    // rank, unused
+	return binary.LittleEndian.AppendUint32(b, 0) // the source's id, filled in there
+}
+
+// dumpCommand is COM_BINLOG_DUMP_GTID for MySQL with GTIDs, else
+// COM_BINLOG_DUMP, in which MariaDB ignores the place once it was told a GTID.
+func dumpCommand(serverID uint32, from gtid.Position) []byte {
+	if from.Kind == gtid.MySQL {
+		set := from.MySQL.Encode(nil)
+		b := append(make([]byte, 4, 64+len(set)), mysql.COM_BINLOG_DUMP_GTID)
+		b = binary.LittleEndian.AppendUint16(b, 0) // flags
+		b = binary.LittleEndian.AppendUint32(b, serverID)
+		b = binary.LittleEndian.AppendUint32(b, 0) // length of the file name
+		b = binary.LittleEndian.AppendUint64(b, 4) // offset, of the first event
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(set)))
+		return append(b, set...)
+	}
+	var place gtid.Coordinates
+	if from.Kind == gtid.File {
+		place = from.File
+	}
+	b := append(make([]byte, 4, 64), mysql.COM_BINLOG_DUMP)
+	b = binary.LittleEndian.AppendUint32(b, uint32(place.Offset))
+	b = binary.LittleEndian.AppendUint16(b, 0) // flags
+	b = binary.LittleEndian.AppendUint32(b, serverID)
+	return append(b, place.File...)
+}
+
+// errSilent says that the source has shown no life for three heartbeats.
+var errSilent = errors.New("the source has gone silent")
+
+// next waits for the next event. Its bytes are valid until the next call. When
+// ctx ends, so does the wait.
+func (s *stream) next(ctx context.Context) ([]byte, error) {
+	s.in.Discard(s.pending)
+	s.pending = 0
+	if cap(s.long) > 4*readBuffer {
+		s.long = nil // one huge event must not hold its memory for ever
+	}
+	if s.in.Buffered() == 0 {
+		// The deadline covers the whole packet as well: a source that is alive
+		// sends one of our buffer's size in far less.
+		s.socket.SetReadDeadline(time.Now().Add(s.silence))
+		if err := ctx.Err(); err != nil { // after the deadline is set: see interrupt
+			return nil, err
+		}
+	}
+	packet, err := s.packet()
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		var timeout net.Error
+		if errors.As(err, &timeout) && timeout.Timeout() {
+			return nil, errSilent
+		}
+		return nil, err
+	}
+	if len(packet) == 0 {
+		return nil, errors.New("the source sent an empty packet")
+	}
+	switch packet[0] {
+	case statusOK:
+		return packet[1:], nil
+	case statusError:
+		return nil, s.conn.HandleErrorPacket(packet)
+	case statusEOF:
+		return nil, errors.New("the source ended the binlog stream")
+	}
+	return nil, fmt.Errorf("the source sent a packet of unknown kind %#x", packet[0])
+}
+
+// packet reads one packet: the frames up to the first that is not full.
+func (s *stream) packet() ([]byte, error) {
+	size, err := s.frameHeader()
+	if err != nil {
+		return nil, err
+	}
+	if size <= s.in.Size() {
+		packet, err := s.in.Peek(size)
+		s.pending = size
+		return packet, unexpected(err)
+	}
+	s.long = s.long[:0]
+	for {
+		start := len(s.long)
+		s.long = append(s.long, make([]byte, size)...)
+		for read := start; read < len(s.long); {
+			s.socket.SetReadDeadline(time.Now().Add(s.silence))
+			n, err := s.in.Read(s.long[read:])
+			if err != nil {
+				return nil, unexpected(err)
+			}
+			read += n
+		}
+		if size < maxFrame {
+			return s.long, nil
+		}
+		if size, err = s.frameHeader(); err != nil {
+			return nil, unexpected(err)
+		}
+	}
+}
+
+// frameHeader reads the three bytes of length and the sequence number.
+func (s *stream) frameHeader() (size int, err error) {
+	h, err := s.in.Peek(4)
+	if err != nil {
+		return 0, err
+	}
+	size = int(h[0]) | int(h[1])<<8 | int(h[2])<<16
+	s.in.Discard(4)
+	return size, nil
+}
+
+// unexpected turns an end of the stream inside a packet into the error it is.
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// buffered says whether the source has sent more than was read, so that next
+// need not wait long.
+func (s *stream) buffered() bool { return s.in.Buffered() > s.pending }
+
+// interrupt ends a wait in next. Any goroutine may call it.
+func (s *stream) interrupt() { s.socket.SetReadDeadline(time.Unix(1, 0)) }
+
+// close ends the connection without a word: the source notices when it sends.
+func (s *stream) close() { s.conn.Close() }

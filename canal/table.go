@@ -1,0 +1,352 @@
+package canal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// table is what a followed table looked like at a position: its identity. A
+// checkpoint keeps it, since the table of today may not be that of the events
+// still to come.
+type table struct {
+	Schema  string   `json:"schema"`
+	Name    string   `json:"name"`
+	Columns []column `json:"columns"` // all of them, in the order of the binlog's rows
+
+	// Fingerprint is that of the table's last table map event, 0 before one.
+	Fingerprint uint64 `json:"fingerprint,omitempty"`
+
+	// What follows is needed to check the table, not to follow it.
+	kind    string     // information_schema's TABLE_TYPE
+	engine  string     //
+	unique  [][]string // columns of each unique key
+	primary []string   // columns of the primary key
+	foreign []foreignKey
+}
+
+// column is one column of a table.
+type column struct {
+	Name     string `json:"name"`
+	Type     string `json:"type"` // information_schema's DATA_TYPE, in lower case
+	Unsigned bool   `json:"unsigned,omitempty"`
+
+	// Default is the number that an INSERT leaves out under row image MINIMAL;
+	// empty when there is none, or when it is not a plain number.
+	Default string `json:"default,omitempty"`
+
+	full      string // COLUMN_TYPE, for messages
+	generated bool   // computed from other columns
+}
+
+// foreignKey is a foreign key by which rows of the table change with those of
+// another.
+type foreignKey struct {
+	name       string
+	columns    []string
+	references string // the parent, as the server prints it
+	onDelete   string // RESTRICT, CASCADE, SET NULL, SET DEFAULT or NO ACTION
+	onUpdate   string
+}
+
+func (t *table) String() string { return t.Schema + "." + t.Name }
+
+func (t *table) column(name string) (int, bool) {
+	i := slices.IndexFunc(t.Columns, func(c column) bool { return strings.EqualFold(c.Name, name) })
+	return i, i >= 0
+}
+
+// sameColumns says whether rows of both tables are laid out alike.
+func (t *table) sameColumns(other *table) bool {
+	return slices.EqualFunc(t.Columns, other.Columns, func(a, b column) bool {
+		return a.Name == b.Name && a.Type == b.Type && a.Unsigned == b.Unsigned && a.Default == b.Default
+	})
+}
+
+// readTable asks the source for a table's definition.
+func readTable(ctx context.Context, q queryer, schema, name, user string) (*table, error) {
+	t := &table{Schema: schema, Name: name}
+	if err := t.readColumns(ctx, q); err != nil {
+		return nil, err
+	}
+	if len(t.Columns) == 0 {
+		return nil, t.explainMissing(ctx, q, user)
+	}
+	err := q.QueryRowContext(ctx, "SELECT TABLE_TYPE, COALESCE(ENGINE, '') FROM information_schema.TABLES "+
+		"WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", schema, name).Scan(&t.kind, &t.engine)
+	if err != nil {
+		return nil, fmt.Errorf("read the kind of table %s: %w", t, err)
+	}
+	if err := t.readKeys(ctx, q); err != nil {
+		return nil, err
+	}
+	if t.kind != "BASE TABLE" {
+		return t, nil // SHOW CREATE TABLE of a view speaks of other things
+	}
+	var ignored, statement string
+	err = q.QueryRowContext(ctx, "SHOW CREATE TABLE "+quote(schema)+"."+quote(name)).Scan(&ignored, &statement)
+	if err != nil {
+		return nil, fmt.Errorf("read the foreign keys of table %s: %w", t, err)
+	}
+	t.foreign = parseForeignKeys(statement)
+	return t, nil
+}
+
+func (t *table) readColumns(ctx context.Context, q queryer) error {
+	rows, err := q.QueryContext(ctx, "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, COALESCE(COLUMN_DEFAULT, ''), "+
+		"EXTRA LIKE '%VIRTUAL%' OR EXTRA LIKE '%STORED%' OR EXTRA LIKE '%PERSISTENT%' FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION",
+		t.Schema, t.Name)
+	if err != nil {
+		return fmt.Errorf("read the columns of table %s: %w", t, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var c column
+		var standard string
+		if err := rows.Scan(&c.Name, &c.Type, &c.full, &standard, &c.generated); err != nil {
+			return fmt.Errorf("read the columns of table %s: %w", t, err)
+		}
+		c.Type, c.full = strings.ToLower(c.Type), strings.ToLower(c.full)
+		c.Unsigned = strings.Contains(c.full, "unsigned")
+		if isInteger(c.Type) {
+			c.Default = plainNumber(standard)
+		}
+		t.Columns = append(t.Columns, c)
+	}
+	return rows.Err()
+}
+
+// plainNumber returns the text of an integer, or nothing.
+func plainNumber(text string) string {
+	text = strings.Trim(text, "'") // MariaDB quotes some
+	if _, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return text
+	}
+	if _, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return text
+	}
+	return ""
+}
+
+// explainMissing tells a table that is not there from one that we may not read.
+func (t *table) explainMissing(ctx context.Context, q queryer, user string) error {
+	rows, err := q.QueryContext(ctx, "SELECT 1 FROM "+quote(t.Schema)+"."+quote(t.Name)+" LIMIT 0")
+	if err == nil {
+		err = errors.Join(rows.Err(), rows.Close())
+	}
+	if isServerError(err, errTableAccessDenied, errAccessDeniedDB) {
+		return &refusal{fmt.Errorf("user %s may not read table %s: GRANT SELECT ON %s.* TO the user; or the table does not exist",
+			user, t, quote(t.Schema))}
+	}
+	if err != nil && !isServerError(err, errNoSuchTable) {
+		return fmt.Errorf("read table %s: %w", t, err)
+	}
+	return &refusal{fmt.Errorf("table %s does not exist on the source: check the relation's table", t)}
+}
+
+func (t *table) readKeys(ctx context.Context, q queryer) error {
+	rows, err := q.QueryContext(ctx, "SELECT INDEX_NAME, COALESCE(COLUMN_NAME, ''), SUB_PART IS NOT NULL "+
+		"FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 "+
+		"ORDER BY INDEX_NAME, SEQ_IN_INDEX", t.Schema, t.Name)
+	if err != nil {
+		return fmt.Errorf("read the keys of table %s: %w", t, err)
+	}
+	defer rows.Close()
+	last := ""
+	for rows.Next() {
+		var key, name string
+		var prefix bool
+		if err := rows.Scan(&key, &name, &prefix); err != nil {
+			return fmt.Errorf("read the keys of table %s: %w", t, err)
+		}
+		if prefix {
+			name = "" // a prefix is no column, and neither is an expression
+		}
+		if len(t.unique) == 0 || key != last {
+			t.unique = append(t.unique, nil)
+			last = key
+		}
+		i := len(t.unique) - 1
+		t.unique[i] = append(t.unique[i], name)
+		if key == "PRIMARY" {
+			t.primary = t.unique[i]
+		}
+	}
+	return rows.Err()
+}
+
+// check says what keeps a relation from being read from the table correctly,
+// and the cure.
+func (t *table) check(r Relation, s *server) error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+
+	if t.kind != "BASE TABLE" {
+		fault("it is a %s, and only plain tables can be followed", strings.ToLower(t.kind))
+		return errors.Join(faults...)
+	}
+	if !strings.EqualFold(t.engine, "InnoDB") {
+		fault("its engine is %s, whose changes cannot be matched with the binlog exactly: "+
+			"ALTER TABLE %s ENGINE = InnoDB", t.engine, t)
+	}
+	for _, name := range []string{r.Key, r.Value} {
+		i, ok := t.column(name)
+		if !ok {
+			fault("it has no column %s: its columns are %s", name, strings.Join(t.columnNames(), ", "))
+		} else if c := t.Columns[i]; !isInteger(c.Type) {
+			fault("column %s is %s, and this version of kith reads integer columns only", c.Name, c.full)
+		}
+	}
+	if len(faults) > 0 {
+		return errors.Join(faults...)
+	}
+	if !t.uniqueWithin(r.Key, r.Value) {
+		fault("several of its rows may hold the same edge, since no unique key is made of %s and %s alone, "+
+			"and this version of kith does not count rows per edge yet: "+
+			"ALTER TABLE %s ADD UNIQUE KEY (%s, %s)", r.Key, r.Value, t, quote(r.Key), quote(r.Value))
+	}
+	if s.variables["binlog_row_image"] == "MINIMAL" && len(t.primary) > 0 && !containsFold(t.primary, r.Key, r.Value) {
+		fault("the source's binlog_row_image is MINIMAL, which leaves %s and %s out of deleted rows, since they are not in "+
+			"the primary key: SET GLOBAL binlog_row_image = 'NOBLOB' (or 'FULL')", r.Key, r.Value)
+	}
+	if !s.logsCascades() {
+		for _, k := range t.foreign {
+			if t.changedBy(k, r.Key, r.Value) {
+				fault("foreign key %s to %s (ON DELETE %s, ON UPDATE %s) changes its rows without a trace in this server's binlog, "+
+					"and this version of kith cannot follow that yet: make the key RESTRICT and delete or update the rows in the "+
+					"application, or follow MySQL 9.6 or later with innodb_native_foreign_keys=OFF",
+					k.name, k.references, k.onDelete, k.onUpdate)
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (t *table) columnNames() []string {
+	names := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		names[i] = c.Name
+	}
+	return names
+}
+
+// uniqueWithin says whether a unique key consists of no other columns than the
+// two, so that no two rows hold the same edge. (Rows with a NULL are not unique,
+// and no edges either.)
+func (t *table) uniqueWithin(key, value string) bool {
+	for _, columns := range t.unique {
+		if !slices.ContainsFunc(columns, func(c string) bool {
+			return !strings.EqualFold(c, key) && !strings.EqualFold(c, value)
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// changedBy says whether the foreign key may remove or change an edge made of
+// the two columns when a row of the parent changes.
+func (t *table) changedBy(k foreignKey, key, value string) bool {
+	if k.onDelete == "CASCADE" {
+		return true
+	}
+	passive := func(rule string) bool { return rule == "RESTRICT" || rule == "NO ACTION" }
+	if passive(k.onDelete) && passive(k.onUpdate) {
+		return false
+	}
+	for _, name := range []string{key, value} {
+		i, ok := t.column(name)
+		if ok && t.Columns[i].generated || slices.ContainsFunc(k.columns, func(c string) bool { return strings.EqualFold(c, name) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// parseForeignKeys reads the foreign keys from SHOW CREATE TABLE, which needs no
+// more than the right to read the table, unlike information_schema. The server
+// prints each on a line of its own:
+//
+//	CONSTRAINT `f` FOREIGN KEY (`a`, `b`) REFERENCES `p` (`x`, `y`) ON DELETE CASCADE ON UPDATE SET NULL
+func parseForeignKeys(statement string) []foreignKey {
+	var keys []foreignKey
+	for line := range strings.Lines(statement) {
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), "CONSTRAINT ")
+		if !ok {
+			continue
+		}
+		name, rest := cutIdentifier(rest)
+		rest, ok = strings.CutPrefix(rest, " FOREIGN KEY (")
+		if !ok {
+			continue
+		}
+		k := foreignKey{name: name, onDelete: "RESTRICT", onUpdate: "RESTRICT"}
+		for {
+			var c string
+			c, rest = cutIdentifier(rest)
+			k.columns = append(k.columns, c)
+			if rest, ok = strings.CutPrefix(rest, ", "); !ok {
+				break
+			}
+		}
+		rest = strings.TrimPrefix(rest, ") REFERENCES ")
+		k.references, rest = cutIdentifier(rest)
+		if qualified, ok := strings.CutPrefix(rest, "."); ok {
+			var parent string
+			parent, rest = cutIdentifier(qualified)
+			k.references += "." + parent
+		}
+		for _, rule := range []string{"CASCADE", "SET NULL", "SET DEFAULT", "NO ACTION"} {
+			if strings.Contains(rest, " ON DELETE "+rule) {
+				k.onDelete = rule
+			}
+			if strings.Contains(rest, " ON UPDATE "+rule) {
+				k.onUpdate = rule
+			}
+		}
+		keys = append(keys, k)
+	}
+	return keys
+}
+
+// cutIdentifier reads a name in backticks (or double quotes, as under
+// ANSI_QUOTES) from the start of s.
+func cutIdentifier(s string) (name, rest string) {
+	if s == "" || (s[0] != '`' && s[0] != '"') {
+		return "", s
+	}
+	var b strings.Builder
+	for i := 1; i < len(s); i++ {
+		if s[i] != s[0] {
+			b.WriteByte(s[i])
+			continue
+		}
+		if i+1 < len(s) && s[i+1] == s[0] {
+			b.WriteByte(s[0])
+			i++
+			continue
+		}
+		return b.String(), s[i+1:]
+	}
+	return b.String(), ""
+}
+
+func isInteger(dataType string) bool {
+	switch dataType {
+	case "tinyint", "smallint", "mediumint", "int", "bigint":
+		return true
+	}
+	return false
+}
+
+func containsFold(names []string, all ...string) bool {
+	for _, want := range all {
+		if !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, want) }) {
+			return false
+		}
+	}
+	return true
+}

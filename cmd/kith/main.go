@@ -1,0 +1,82 @@
+// Command kith keeps an in-memory index of relations of a MySQL or MariaDB
+// server, true to its binlog, and serves it over HTTP.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitFine   = 0
+	exitFailed = 1
+	exitUsage  = 2 // bad usage or configuration
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run runs the command that args name until it ends or ctx does, and returns
+// its exit code.
+func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
+	root := newRoot(env)
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitFine
+	}
+	fmt.Fprintf(stderr, "kith: %v\n", err)
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// usageError is a mistake in the command line or in the configuration.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+func newRoot(env []string) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "kith",
+		Short: "A compact in-memory index of MySQL relations, true to the binlog",
+		Long: "kith reads tables of a MySQL or MariaDB server once, follows the binlog for ever, keeps\n" +
+			"key -> sorted values in memory, and answers lists over HTTP.",
+		Example:       "  kith demo\n  kith serve -c kith.yaml",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
+	})
+	root.AddCommand(newServe(env), newDemo(), newVersion())
+	return root
+}
+
+// noArguments refuses arguments, with exit code 2.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return &usageError{fmt.Errorf("%q is not known to '%s'; see '%[2]s --help'", args[0], cmd.CommandPath())}
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kithdb/kith/config"
+)
+
+func newServe(env []string) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Follow a source and serve its relations",
+		Long: "serve reads the tables of the relations, or the checkpoint of an earlier run, follows the binlog,\n" +
+			"and answers over HTTP until it is told to stop (SIGTERM or Ctrl-C), when it writes a checkpoint.",
+		Example: "  kith serve -c kith.yaml\n  KITH_SOURCE_PASSWORD_FILE=/run/secrets/kith kith serve",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := config.Load(file, env)
+			if err != nil {
+				return &usageError{err}
+			}
+			logger := newLogger(cmd.ErrOrStderr(), c.Log)
+			s, err := newService(c, logger)
+			if err != nil {
+				return err
+			}
+			return s.run(cmd.Context())
+		},
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file` (default: ./kith.yaml, then /etc/kith/kith.yaml)")
+	return cmd
+}
+
+func newLogger(w io.Writer, c config.Log) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.Level}
+	if c.Format == config.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

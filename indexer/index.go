@@ -1,0 +1,188 @@
+package indexer
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/kithdb/kith/indexer/postings"
+)
+
+// Relation defines a relation: a table seen as key -> values. Its definition
+// tells whether a checkpoint's postings are those of the configured relation.
+type Relation struct {
+	Name  string `json:"name"`
+	Table string `json:"table"` // schema.table
+	Key   string `json:"key"`   // column
+	Value string `json:"value"` // column
+}
+
+// RelationStatus is what a relation is and how it stands.
+type RelationStatus struct {
+	Relation
+	State  State
+	Reason string // why the state is not Live
+	Keys   uint64
+	Edges  uint64
+	Bytes  uint64 // memory held by the postings
+	Totals Totals
+}
+
+// Totals counts a relation's changes since the process started. Adds and
+// removes that changed nothing are not counted.
+type Totals struct {
+	Added, Removed, Cleared uint64
+}
+
+// Index holds the postings of all relations. One goroutine applies batches;
+// every other method may be called by any number of goroutines at the same
+// time.
+type Index struct {
+	relations []*relation
+	byName    map[string]RelationID
+}
+
+// relation is one relation of an Index.
+type relation struct {
+	Relation
+	postings atomic.Pointer[postings.Index]
+
+	added, removed, cleared atomic.Uint64
+
+	mu     sync.Mutex // guards state and reason together
+	state  State
+	reason string
+
+	changed bool // since the last segment was written; of the applying goroutine
+}
+
+// NewIndex returns an index of empty relations, all Loading. Names must be
+// unique.
+func NewIndex(relations []Relation) *Index {
+	x := &Index{byName: make(map[string]RelationID, len(relations))}
+	for i, definition := range relations {
+		if _, twice := x.byName[definition.Name]; twice {
+			panic(fmt.Sprintf("indexer: relation %q is defined twice", definition.Name))
+		}
+		r := &relation{Relation: definition, changed: true}
+		r.postings.Store(postings.New())
+		x.relations = append(x.relations, r)
+		x.byName[definition.Name] = RelationID(i)
+	}
+	return x
+}
+
+// Apply makes a batch's changes in their order. Its transitions come after them
+// when they promise something (Live), and before them when they take a promise
+// back. Readers may see the index between two changes of a batch.
+func (x *Index) Apply(b Batch) {
+	for _, t := range b.Transitions {
+		if t.State != Live {
+			x.relations[t.Relation].setState(t.State, t.Reason)
+		}
+	}
+	var run [256]postings.Change // changes of one relation that follow one another
+	n := 0
+	for i, c := range b.Changes {
+		if c.Op == Clear {
+			x.relations[c.Relation].clear()
+			continue
+		}
+		run[n] = postings.Change{Key: c.Key, Value: c.Value, Op: postings.Op(c.Op)}
+		n++
+		if n == len(run) || i+1 == len(b.Changes) ||
+			b.Changes[i+1].Relation != c.Relation || b.Changes[i+1].Op == Clear {
+			x.relations[c.Relation].apply(run[:n])
+			n = 0
+		}
+	}
+	for _, t := range b.Transitions {
+		if t.State == Live {
+			x.relations[t.Relation].setState(Live, t.Reason)
+		}
+	}
+}
+
+func (r *relation) apply(changes []postings.Change) {
+	added, removed := r.postings.Load().Apply(changes)
+	if added == 0 && removed == 0 {
+		return
+	}
+	r.added.Add(uint64(added))
+	r.removed.Add(uint64(removed))
+	r.changed = true
+}
+
+func (r *relation) clear() {
+	r.postings.Load().Clear()
+	r.cleared.Add(1)
+	r.changed = true
+}
+
+func (r *relation) setState(s State, reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state, r.reason = s, reason
+}
+
+func (r *relation) getState() (State, string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state, r.reason
+}
+
+// Relation returns the identifier of the relation of that name.
+func (x *Index) Relation(name string) (RelationID, bool) {
+	id, ok := x.byName[name]
+	return id, ok
+}
+
+// AppendValues appends a page of key's values to dst and returns it.
+func (x *Index) AppendValues(dst []uint64, rel RelationID, key uint64, page Page) []uint64 {
+	return x.relations[rel].postings.Load().AppendValues(dst, key, page)
+}
+
+// Contains reports whether the relation has the edge.
+func (x *Index) Contains(rel RelationID, key, value uint64) bool {
+	return x.relations[rel].postings.Load().Contains(key, value)
+}
+
+// Count returns the number of values of key.
+func (x *Index) Count(rel RelationID, key uint64) uint64 {
+	return x.relations[rel].postings.Load().Count(key)
+}
+
+// Fingerprint returns a number that equal sets of edges share; see
+// postings.Index.Fingerprint.
+func (x *Index) Fingerprint(rel RelationID) uint64 {
+	return x.relations[rel].postings.Load().Fingerprint()
+}
+
+// State returns what the relation's answers are worth.
+func (x *Index) State(rel RelationID) State {
+	state, _ := x.relations[rel].getState()
+	return state
+}
+
+// Status returns every relation's standing, in the order of the configuration.
+func (x *Index) Status() []RelationStatus {
+	status := make([]RelationStatus, len(x.relations))
+	for i, r := range x.relations {
+		state, reason := r.getState()
+		stats := r.postings.Load().Stats()
+		status[i] = RelationStatus{
+			Relation: r.Relation,
+			State:    state,
+			Reason:   reason,
+			Keys:     stats.Keys,
+			Edges:    stats.Edges,
+			Bytes:    stats.Bytes,
+			Totals: Totals{
+				Added:   r.added.Load(),
+				Removed: r.removed.Load(),
+				Cleared: r.cleared.Load(),
+			},
+		}
+	}
+	return status
+}

@@ -1,0 +1,92 @@
+// Package indexer holds the relations: it applies the source's changes to
+// their postings in order, answers reads, and writes and loads checkpoints.
+package indexer
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/kithdb/kith/indexer/postings"
+)
+
+// RelationID is the place of a relation in the configuration, from 0.
+type RelationID uint32
+
+// Page selects part of a list; see postings.Page.
+type Page = postings.Page
+
+// Op says what a change does.
+type Op uint8
+
+// The zero Op is invalid, so that a forgotten field cannot add an edge.
+const (
+	Add    Op = Op(postings.Add)    // the edge (Key, Value) exists
+	Remove Op = Op(postings.Remove) // the edge (Key, Value) is gone
+	Clear  Op = 3                   // the relation has no edge any more
+)
+
+// Change is one step of a relation: an edge added or removed, or the relation
+// cleared.
+type Change struct {
+	Key, Value uint64
+	Relation   RelationID
+	Op         Op
+}
+
+// State says what a relation's answers are worth.
+type State uint8
+
+const (
+	Loading State = iota // its first snapshot is not complete: not served
+	Live                 // equal to the source at the position told
+	Stale                // served, but known to differ until a rescan ends
+	Halted               // no longer followed; served as it was
+)
+
+// String returns the state as it stands in answers and metrics.
+func (s State) String() string {
+	switch s {
+	case Loading:
+		return "loading"
+	case Live:
+		return "live"
+	case Stale:
+		return "stale"
+	case Halted:
+		return "halted"
+	}
+	return "unknown"
+}
+
+// Transition moves a relation to a state. Reason says why, for people, and is
+// empty for Live.
+type Transition struct {
+	Relation RelationID
+	State    State
+	Reason   string
+}
+
+// Batch is the changes of one source transaction, or of a part of it, in
+// binlog order, and the states that relations go to with them.
+type Batch struct {
+	Changes     []Change
+	Transitions []Transition
+}
+
+// Source delivers the changes of a source in binlog order. Its methods are
+// called by one goroutine.
+type Source interface {
+	// Next waits for the next batch. It returns an empty one now and then, so
+	// that the caller can attend to other things, and an error only when
+	// following is over: the context's, or one that no retry can cure. The
+	// batch is valid until the next call.
+	Next(ctx context.Context) (Batch, error)
+
+	// Applied says that the last batch is in the index: its position may be
+	// shown to readers.
+	Applied()
+
+	// Bookmark returns all that the source needs to go on after the batches
+	// applied so far: the position above all. It is opaque to the index.
+	Bookmark() (json.RawMessage, error)
+}

@@ -1,0 +1,47 @@
+package query
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/kithdb/kith/indexer"
+)
+
+// target is the list that a request is about.
+type target struct {
+	relation indexer.RelationID
+	name     string // of the relation
+	key      uint64
+	state    indexer.State // before the list was read
+}
+
+// target returns what the path of a request names, if it can be served.
+func (h *Handler) target(a *answer, r *http.Request) (target, *problem) {
+	t := target{name: r.PathValue("relation")}
+	var ok bool
+	if t.relation, ok = h.index.Relation(t.name); !ok {
+		return t, unknownRelation(t.name)
+	}
+	var err error
+	if t.key, err = strconv.ParseUint(r.PathValue("key"), 10, 64); err != nil {
+		return t, badKey(r.PathValue("key"))
+	}
+	t.state = h.index.State(t.relation)
+	if t.state == indexer.Loading {
+		a.setState(t.state)
+		return t, relationNotReady(t.name)
+	}
+	return t, nil
+}
+
+// settle says the state of an answer once all of it has been read, and returns
+// it: the worse of those before and after, because what was read may be from
+// between.
+func (h *Handler) settle(a *answer, t target) (indexer.State, *problem) {
+	state := worse(t.state, h.index.State(t.relation))
+	a.setState(state)
+	if state == indexer.Loading {
+		return state, relationNotReady(t.name)
+	}
+	return state, nil
+}

@@ -1,0 +1,22 @@
+-- Tagged, untagged and far GTIDs; payloads of several sizes.
+CREATE TABLE t (a BIGINT UNSIGNED NOT NULL, b BIGINT NOT NULL, PRIMARY KEY (a, b));
+SET SESSION gtid_next = 'AUTOMATIC:blue';
+INSERT INTO t VALUES (1, -1);
+SET SESSION gtid_next = '33333333-4444-5555-6666-7777888899aa:a_tag_of_thirty_two_characters_1:9223372036854775806';
+INSERT INTO t VALUES (2, -2);
+SET SESSION gtid_next = 'ffffffff-ffff-ffff-ffff-ffffffffffff:127';
+INSERT INTO t VALUES (3, -3);
+SET SESSION gtid_next = 'AUTOMATIC:green';
+SET SESSION binlog_transaction_compression = ON;
+INSERT INTO t VALUES (4, -4);
+SET SESSION gtid_next = 'AUTOMATIC';
+SET SESSION binlog_transaction_compression_level_zstd = 22;
+SET SESSION cte_max_recursion_depth = 1000000;
+INSERT INTO t WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000) SELECT i + 1000, -(i DIV 1000) FROM n;
+DELETE FROM t WHERE a > 40800;
+SET SESSION binlog_transaction_compression = OFF;
+XA START 'g', 'b', 4294967295;
+INSERT INTO t VALUES (7, -7);
+XA END 'g', 'b', 4294967295;
+XA PREPARE 'g', 'b', 4294967295;
+XA COMMIT 'g', 'b', 4294967295;
