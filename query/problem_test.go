@@ -275,6 +275,17 @@ func TestStateIsTheWorseOfBeforeAndAfter(t *testing.T) {
 	}
 }
 
+// TestPositionIsTakenBeforeTheIndexIsRead has a transaction applied while a
+// list is read: the answer may lack it, so it must not claim it.
+func TestPositionIsTakenBeforeTheIndexIsRead(t *testing.T) {
+	k := newRig()
+	before := k.source.position
+	k.index.duringRead = func() { k.source.position = "0-1-999999" }
+	if got := k.get("/v1/relations/followers/42").Header().Get("Kith-Position"); got != before || before == "" {
+		t.Errorf("Kith-Position = %q, want %q", got, before)
+	}
+}
+
 func TestPanicIsAnswered(t *testing.T) {
 	k := newRig()
 	k.index.duringRead = func() { panic("index is broken") }

@@ -200,7 +200,7 @@ func hints(url string) string {
 	return fmt.Sprintf(`  curl '%[1]s/v1/relations/followers/1?limit=5'
   curl '%[1]s/v1/relations/following/42?order=desc&limit=5'
   curl '%[1]s/v1/relations/followers/1/count'
-  curl '%[1]s/v1/relations/followers/1/contains?value=2&value=3'
+  curl '%[1]s/v1/relations/followers/1/contains?value=5&value=7'
   curl '%[1]s/v1/status'
   curl '%[1]s/metrics'
 `, url)

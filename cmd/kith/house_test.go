@@ -1,0 +1,165 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const modulePath = "github.com/kithdb/kith/"
+
+// floors says which packages of ours each package may import.
+var floors = map[string][]string{
+	"indexer/postings":     {},
+	"indexer":              {"indexer/postings"},
+	"config":               {},
+	"canal/binlog":         {},
+	"canal/gtid":           {},
+	"canal/statement":      {},
+	"canal":                {"indexer", "canal/binlog", "canal/gtid", "canal/statement"},
+	"canal/sandbox":        {},
+	"canal/sandbox/social": {},
+	"query":                {"indexer"},
+	"cmd/kith":             {"indexer", "config", "canal", "canal/sandbox", "canal/sandbox/social", "query"},
+}
+
+// goroutinesIn are the packages that may start goroutines.
+var goroutinesIn = []string{"cmd/kith", "canal/sandbox"}
+
+// sources calls f with every Go file that is not a test, and its package.
+func sources(t *testing.T, f func(pkg, path string, file *ast.File, set *token.FileSet)) {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := entry.Name()
+		if entry.IsDir() && path != root && (strings.HasPrefix(name, ".") || name == "testdata") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		pkg, err := filepath.Rel(root, filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, path, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		f(filepath.ToSlash(pkg), path, file, set)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestImportsGoDown(t *testing.T) {
+	sources(t, func(pkg, path string, file *ast.File, _ *token.FileSet) {
+		allowed, ok := floors[pkg]
+		if !ok {
+			if !strings.HasPrefix(pkg, "deploy") {
+				t.Errorf("package %s stands on no floor", pkg)
+			}
+			return
+		}
+		for _, i := range file.Imports {
+			ours, ok := strings.CutPrefix(strings.Trim(i.Path.Value, `"`), modulePath)
+			if ok && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s, which %s may not", path, ours, pkg)
+			}
+		}
+	})
+}
+
+func TestGoroutinesStartAtTheRoof(t *testing.T) {
+	sources(t, func(pkg, path string, file *ast.File, set *token.FileSet) {
+		if slices.Contains(goroutinesIn, pkg) {
+			return
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if g, ok := n.(*ast.GoStmt); ok {
+				t.Errorf("%s starts a goroutine", set.Position(g.Pos()))
+			}
+			return true
+		})
+	})
+}
+
+// Every file and every name of ours that ARCHITECTURE.md puts in backquotes
+// must exist.
+func TestArchitectureNamesExist(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(string(text), "\n"); lines > 200 {
+		t.Errorf("ARCHITECTURE.md has %d lines, more than 200", lines)
+	}
+	names := declared(t)
+	identifier := regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$`)
+	test := regexp.MustCompile(`^Test[A-Za-z0-9_]+$`)
+	for _, match := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(string(text), -1) {
+		name := match[1]
+		switch {
+		case strings.HasSuffix(name, ".go") || strings.HasPrefix(name, "canal/") || strings.HasPrefix(name, "indexer/"):
+			if !exists(name) {
+				t.Errorf("ARCHITECTURE.md names %s, and there is no such file", name)
+			}
+		case identifier.MatchString(name), test.MatchString(name):
+			for part := range strings.SplitSeq(name, ".") {
+				if !names[part] {
+					t.Errorf("ARCHITECTURE.md names %s, and nothing is called %s", name, part)
+				}
+			}
+		}
+	}
+}
+
+// exists finds a path from the top of the project, or a file in the package of
+// this test.
+func exists(name string) bool {
+	_, atTop := os.Stat(filepath.Join("..", "..", name))
+	_, here := os.Stat(name)
+	return atTop == nil || here == nil
+}
+
+// declared returns every name that the project's code declares, tests included,
+// and those of other packages that it selects.
+func declared(t *testing.T) map[string]bool {
+	t.Helper()
+	names := make(map[string]bool)
+	paths, err := filepath.Glob(filepath.Join("..", "..", "*", "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	deeper, err := filepath.Glob(filepath.Join("..", "..", "*", "*", "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(paths, deeper...) {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names[file.Name.Name] = true
+		ast.Inspect(file, func(n ast.Node) bool {
+			if id, ok := n.(*ast.Ident); ok {
+				names[id.Name] = true
+			}
+			return true
+		})
+	}
+	return names
+}

@@ -1,0 +1,280 @@
+package indexer
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+var (
+	followers = Relation{Name: "followers", Table: "s.follows", Key: "b", Value: "a"}
+	following = Relation{Name: "following", Table: "s.follows", Key: "a", Value: "b"}
+	silent    = slog.New(slog.NewTextHandler(io.Discard, nil))
+)
+
+func openDirectory(t *testing.T, path string) *Directory {
+	t.Helper()
+	d, err := OpenDirectory(path, silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// reopen loads the directory as the next process would.
+func reopen(t *testing.T, d *Directory, relations ...Relation) (*Directory, *Index, string, []bool) {
+	t.Helper()
+	d.Close()
+	d = openDirectory(t, d.path)
+	x := NewIndex(relations)
+	bookmark, loaded, err := d.Load(x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d, x, string(bookmark), loaded
+}
+
+func live(relations ...RelationID) (moves []Transition) {
+	for _, r := range relations {
+		moves = append(moves, Transition{Relation: r, State: Live})
+	}
+	return moves
+}
+
+func add(r RelationID, key, value uint64) Change {
+	return Change{Relation: r, Op: Add, Key: key, Value: value}
+}
+
+func write(t *testing.T, d *Directory, x *Index, bookmark string) {
+	t.Helper()
+	if _, err := d.Write(x, json.RawMessage(bookmark)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func files(t *testing.T, d *Directory, prefix string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(d.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), prefix) {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+func TestCheckpointRoundTrip(t *testing.T) {
+	d := openDirectory(t, t.TempDir())
+	x := NewIndex([]Relation{followers, following})
+	x.Apply(Batch{Changes: []Change{add(0, 1, 2), add(0, 1, 3), add(1, 2, 1), add(1, ^uint64(0), 0)}, Transitions: live(0, 1)})
+	write(t, d, x, `{"position":"p1"}`)
+
+	_, y, bookmark, loaded := reopen(t, d, followers, following)
+	if bookmark != `{"position":"p1"}` || !slices.Equal(loaded, []bool{true, true}) {
+		t.Errorf("bookmark, loaded = %s, %v", bookmark, loaded)
+	}
+	for i := range RelationID(2) {
+		if y.Fingerprint(i) != x.Fingerprint(i) || y.State(i) != Live {
+			t.Errorf("relation %d was not restored: %+v", i, y.Status()[i])
+		}
+	}
+}
+
+func TestOnlyRelationsAsDefinedAndLiveAreLoaded(t *testing.T) {
+	d := openDirectory(t, t.TempDir())
+	other := Relation{Name: "other", Table: "s.t", Key: "a", Value: "b"}
+	x := NewIndex([]Relation{followers, following, other})
+	x.Apply(Batch{Changes: []Change{add(0, 1, 2), add(1, 2, 1), add(2, 5, 6)}, Transitions: []Transition{
+		{Relation: 0, State: Live},
+		{Relation: 1, State: Halted, Reason: "it broke"},
+		{Relation: 2, State: Live},
+	}})
+	write(t, d, x, `{}`)
+
+	changed := other
+	changed.Key = "c"
+	_, y, _, loaded := reopen(t, d, changed, following, followers)
+	if want := []bool{false, false, true}; !slices.Equal(loaded, want) {
+		t.Errorf("loaded = %v, want %v (changed, halted, as it was)", loaded, want)
+	}
+	if y.State(0) != Loading || y.State(1) != Loading || y.Count(0, 5) != 0 || !y.Contains(2, 1, 2) {
+		t.Errorf("status = %+v", y.Status())
+	}
+}
+
+func TestUnchangedRelationKeepsItsSegment(t *testing.T) {
+	d := openDirectory(t, t.TempDir())
+	x := NewIndex([]Relation{followers, following})
+	x.Apply(Batch{Changes: []Change{add(0, 1, 2), add(1, 2, 1)}, Transitions: live(0, 1)})
+	write(t, d, x, `{"n":1}`)
+	x.Apply(Batch{Changes: []Change{add(0, 1, 3), add(1, 2, 1)}}) // the second changes nothing
+	write(t, d, x, `{"n":2}`)
+	x.Apply(Batch{Changes: []Change{add(0, 1, 4)}})
+	write(t, d, x, `{"n":3}`)
+
+	if got, want := files(t, d, manifestPrefix), []string{"checkpoint-0000000002", "checkpoint-0000000003"}; !slices.Equal(got, want) {
+		t.Errorf("manifests = %v, want %v", got, want)
+	}
+	want := []string{"segment-0000000001-following", "segment-0000000002-followers", "segment-0000000003-followers"}
+	if got := files(t, d, segmentPrefix); !slices.Equal(got, want) {
+		t.Errorf("segments = %v, want %v", got, want)
+	}
+	_, y, bookmark, _ := reopen(t, d, followers, following)
+	if bookmark != `{"n":3}` || y.Count(0, 1) != 3 || y.Count(1, 2) != 1 {
+		t.Errorf("loaded %s, %+v", bookmark, y.Status())
+	}
+}
+
+// Whatever byte of the newest checkpoint is cut or flipped, the one before it
+// is used, and the damaged one is kept for people to look at.
+func TestDamagedCheckpointIsSetAside(t *testing.T) {
+	build := func(t *testing.T) *Directory {
+		d := openDirectory(t, t.TempDir())
+		x := NewIndex([]Relation{followers})
+		x.Apply(Batch{Changes: []Change{add(0, 1, 2)}, Transitions: live(0)})
+		write(t, d, x, `{"n":1}`)
+		x.Apply(Batch{Changes: []Change{add(0, 1, 3)}})
+		write(t, d, x, `{"n":2}`)
+		return d
+	}
+	check := func(t *testing.T, d *Directory) {
+		d, y, bookmark, loaded := reopen(t, d, followers)
+		if bookmark != `{"n":1}` || !loaded[0] || y.Count(0, 1) != 1 {
+			t.Fatalf("loaded %s, %+v, want the checkpoint before", bookmark, y.Status())
+		}
+		if got := files(t, d, damagedPrefix); len(got) != 1 {
+			t.Fatalf("set aside = %v", got)
+		}
+		write(t, d, y, `{"n":3}`)
+		if _, _, bookmark, _ := reopen(t, d, followers); bookmark != `{"n":3}` {
+			t.Fatalf("after the next checkpoint loaded %s", bookmark)
+		}
+	}
+	for _, file := range []string{"checkpoint-0000000002", "segment-0000000002-followers"} {
+		size := len(read(t, filepath.Join(build(t).path, file)))
+		for i := 0; i < size; i += 1 + size/40 {
+			if i >= len(manifestMagic) && i < len(manifestMagic)+4 {
+				continue // a flipped version is another matter
+			}
+			d := build(t)
+			b := read(t, filepath.Join(d.path, file))
+			b[i] ^= 0x40
+			overwrite(t, filepath.Join(d.path, file), b)
+			check(t, d)
+
+			d = build(t)
+			overwrite(t, filepath.Join(d.path, file), b[:i])
+			check(t, d)
+		}
+		d := build(t)
+		if err := os.Remove(filepath.Join(d.path, file)); err != nil {
+			t.Fatal(err)
+		}
+		if file[0] == 's' {
+			check(t, d)
+		}
+	}
+}
+
+func TestNothingWholeMeansNothingLoaded(t *testing.T) {
+	d := openDirectory(t, t.TempDir())
+	x := NewIndex([]Relation{followers})
+	x.Apply(Batch{Changes: []Change{add(0, 1, 2)}, Transitions: live(0)})
+	write(t, d, x, `{"n":1}`)
+	overwrite(t, filepath.Join(d.path, d.lastFile), []byte("gone"))
+	d, y, bookmark, loaded := reopen(t, d, followers)
+	if bookmark != "" || loaded[0] || y.State(0) != Loading {
+		t.Errorf("loaded %q, %v", bookmark, loaded)
+	}
+	write(t, d, y, `{"n":2}`)
+	if got := files(t, d, manifestPrefix); !slices.Equal(got, []string{"checkpoint-0000000002"}) {
+		t.Errorf("manifests = %v: a number was used again", got)
+	}
+}
+
+func TestNewerCheckpointIsRefusedAndUntouched(t *testing.T) {
+	for _, file := range []string{"checkpoint-0000000001", "segment-0000000001-followers"} {
+		d := openDirectory(t, t.TempDir())
+		x := NewIndex([]Relation{followers})
+		x.Apply(Batch{Changes: []Change{add(0, 1, 2)}, Transitions: live(0)})
+		write(t, d, x, `{}`)
+		path := filepath.Join(d.path, file)
+		b := read(t, path)
+		binary.LittleEndian.PutUint32(b[len(manifestMagic):], 99)
+		binary.LittleEndian.PutUint64(b[len(b)-8:], xxhash.Sum64(b[:len(b)-8]))
+		overwrite(t, path, b)
+
+		_, _, err := d.Load(NewIndex([]Relation{followers}))
+		if !errors.Is(err, ErrTooNew) {
+			t.Errorf("%s: error = %v, want %v", file, err, ErrTooNew)
+		}
+		if !bytes.Equal(read(t, path), b) || len(files(t, d, damagedPrefix)) > 0 {
+			t.Errorf("%s was touched", file)
+		}
+	}
+}
+
+// What a crash leaves at any step of a checkpoint does not show, and goes away.
+func TestLeftoversOfACrash(t *testing.T) {
+	d := openDirectory(t, t.TempDir())
+	x := NewIndex([]Relation{followers})
+	x.Apply(Batch{Changes: []Change{add(0, 1, 2)}, Transitions: live(0)})
+	write(t, d, x, `{"n":1}`)
+	overwrite(t, filepath.Join(d.path, temporaryPrefix+"123"), []byte("half a segm"))
+	overwrite(t, filepath.Join(d.path, "segment-0000000002-followers"), []byte("half a segm"))
+
+	d, y, bookmark, loaded := reopen(t, d, followers)
+	if bookmark != `{"n":1}` || !loaded[0] {
+		t.Fatalf("loaded %s, %v", bookmark, loaded)
+	}
+	y.Apply(Batch{Changes: []Change{add(0, 1, 3)}})
+	write(t, d, y, `{"n":2}`)
+	if got := files(t, d, temporaryPrefix); len(got) > 0 {
+		t.Errorf("leftovers = %v", got)
+	}
+	if _, z, _, _ := reopen(t, d, followers); z.Count(0, 1) != 2 {
+		t.Errorf("status = %+v", z.Status())
+	}
+}
+
+func TestDirectoryIsForOneProcess(t *testing.T) {
+	d := openDirectory(t, t.TempDir())
+	if _, err := OpenDirectory(d.path, silent); !errors.Is(err, ErrLocked) {
+		t.Fatalf("error = %v, want %v", err, ErrLocked)
+	}
+	id := d.Identity()
+	d.Close()
+	if again := openDirectory(t, d.path); again.Identity() != id || id == [16]byte{} {
+		t.Errorf("identity = %x, then %x", id, again.Identity())
+	}
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func overwrite(t *testing.T, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

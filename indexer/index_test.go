@@ -1,0 +1,220 @@
+package indexer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// Apply hands runs of one relation to its postings: however the changes of
+// several relations mix, each must get its own, in order.
+func TestApplyKeepsOrderAcrossRelations(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		x := NewIndex([]Relation{{Name: "a"}, {Name: "b"}, {Name: "c"}})
+		var want [3]map[[2]uint64]bool
+		for i := range want {
+			want[i] = make(map[[2]uint64]bool)
+		}
+		for range rapid.IntRange(1, 4).Draw(t, "batches") {
+			var b Batch
+			for range rapid.IntRange(0, 600).Draw(t, "changes") {
+				c := Change{
+					Relation: RelationID(rapid.IntRange(0, 2).Draw(t, "relation")),
+					Op:       rapid.SampledFrom([]Op{Add, Add, Add, Remove, Remove, Clear}).Draw(t, "op"),
+					Key:      rapid.Uint64Range(0, 3).Draw(t, "key"),
+					Value:    rapid.Uint64Range(0, 3).Draw(t, "value"),
+				}
+				b.Changes = append(b.Changes, c)
+				switch edges := want[c.Relation]; c.Op {
+				case Add:
+					edges[[2]uint64{c.Key, c.Value}] = true
+				case Remove:
+					delete(edges, [2]uint64{c.Key, c.Value})
+				case Clear:
+					clear(edges)
+				}
+			}
+			x.Apply(b)
+		}
+		for i, edges := range want {
+			if got := x.Status()[i].Edges; got != uint64(len(edges)) {
+				t.Fatalf("relation %d has %d edges, want %d", i, got, len(edges))
+			}
+			for e := range edges {
+				if !x.Contains(RelationID(i), e[0], e[1]) {
+					t.Fatalf("relation %d lacks %v", i, e)
+				}
+			}
+		}
+	})
+}
+
+// A promise is taken back before the contents change, and given after.
+func TestTransitionsAreOrdered(t *testing.T) {
+	x := NewIndex([]Relation{followers})
+	x.Apply(Batch{Changes: []Change{add(0, 1, 2)}, Transitions: live(0)})
+	x.Apply(Batch{Changes: []Change{{Relation: 0, Op: Clear}}, Transitions: []Transition{{0, Loading, "again"}}})
+	if s := x.Status()[0]; s.State != Loading || s.Reason != "again" || s.Edges != 0 {
+		t.Errorf("status = %+v", s)
+	}
+	if s := x.Status()[0].Totals; s != (Totals{Added: 1, Cleared: 1}) {
+		t.Errorf("totals = %+v", s)
+	}
+}
+
+func TestRelationNames(t *testing.T) {
+	x := NewIndex([]Relation{followers, following})
+	if id, ok := x.Relation("following"); id != 1 || !ok {
+		t.Errorf("Relation(following) = %d, %v", id, ok)
+	}
+	if _, ok := x.Relation("nobody"); ok {
+		t.Error("an unknown relation was found")
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("two relations of one name were accepted")
+		}
+	}()
+	NewIndex([]Relation{followers, followers})
+}
+
+// sliceSource delivers prepared batches, then empty ones, or its error.
+type sliceSource struct {
+	mu      sync.Mutex
+	batches []Batch
+	err     error
+	given   int
+	applied int
+}
+
+func (s *sliceSource) Next(ctx context.Context) (Batch, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ctx.Err() != nil {
+		return Batch{}, ctx.Err()
+	}
+	if s.given < len(s.batches) {
+		s.given++
+		return s.batches[s.given-1], nil
+	}
+	return Batch{}, s.err
+}
+
+func (s *sliceSource) Applied() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.applied = s.given
+}
+
+func (s *sliceSource) Bookmark() (json.RawMessage, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.applied == 0 {
+		return nil, nil
+	}
+	return json.RawMessage(fmt.Sprintf(`{"applied":%d}`, s.applied)), nil
+}
+
+func newTestApplier(t *testing.T, source Source, interval time.Duration) (*Applier, *Directory) {
+	d := openDirectory(t, t.TempDir())
+	return NewApplier(ApplierOptions{
+		Index: NewIndex([]Relation{followers}), Source: source, Directory: d, Interval: interval, Logger: silent,
+	}), d
+}
+
+func TestApplierEndsWithACheckpoint(t *testing.T) {
+	failure := errors.New("it broke for good")
+	source := &sliceSource{err: failure, batches: []Batch{
+		{Transitions: live(0)},
+		{Changes: []Change{add(0, 1, 2)}},
+		{Changes: []Change{add(0, 1, 3), {Relation: 0, Op: Remove, Key: 1, Value: 2}}},
+	}}
+	a, d := newTestApplier(t, source, time.Hour)
+	if err := a.Run(t.Context()); !errors.Is(err, failure) {
+		t.Fatalf("error = %v, want %v", err, failure)
+	}
+	_, x, bookmark, _ := reopen(t, d, followers)
+	if bookmark != `{"applied":3}` || !slices.Equal(x.AppendValues(nil, 0, 1, Page{}), []uint64{3}) {
+		t.Errorf("checkpoint holds %s, %+v", bookmark, x.Status())
+	}
+}
+
+func TestCheckpointOnRequest(t *testing.T) {
+	source := &sliceSource{batches: []Batch{{Changes: []Change{add(0, 1, 2)}, Transitions: live(0)}}}
+	a, d := newTestApplier(t, source, time.Hour)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	if err := a.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := a.CheckpointStatus(); s.Written == 0 || s.At.IsZero() || s.Bytes == 0 || s.Error != nil {
+		t.Errorf("status = %+v", s)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("Run = %v after its context ended", err)
+	}
+	if _, _, bookmark, _ := reopen(t, d, followers); bookmark != `{"applied":1}` {
+		t.Errorf("bookmark = %s", bookmark)
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := a.Checkpoint(canceled); !errors.Is(err, context.Canceled) {
+		t.Errorf("Checkpoint after the end = %v", err)
+	}
+}
+
+// A directory that cannot be written to fails checkpoints, not following; when
+// it can be again, so can they.
+func TestFailedCheckpointHeals(t *testing.T) {
+	source := &sliceSource{batches: []Batch{{Changes: []Change{add(0, 1, 2)}, Transitions: live(0)}}}
+	a, d := newTestApplier(t, source, time.Millisecond)
+	aside := d.path + "-aside"
+	if err := os.Rename(d.path, aside); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	if err := a.Checkpoint(t.Context()); err == nil {
+		t.Fatal("a checkpoint was written into a directory that is not there")
+	}
+	if s := a.CheckpointStatus(); s.Failures == 0 || s.Error == nil {
+		t.Errorf("status = %+v", s)
+	}
+	if err := os.Rename(aside, d.path); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Checkpoint(t.Context()); err != nil {
+		t.Fatalf("the directory is back, and a checkpoint fails: %v", err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("Run = %v", err)
+	}
+	if got, _ := filepath.Glob(filepath.Join(d.path, manifestPrefix+"*")); len(got) == 0 {
+		t.Error("there is no checkpoint")
+	}
+}
+
+// Until the source has a bookmark there is nothing to write.
+func TestNothingReadNothingWritten(t *testing.T) {
+	failure := errors.New("unreachable")
+	a, d := newTestApplier(t, &sliceSource{err: failure}, time.Hour)
+	if err := a.Run(t.Context()); !errors.Is(err, failure) {
+		t.Fatal(err)
+	}
+	if got := files(t, d, manifestPrefix); len(got) > 0 {
+		t.Errorf("checkpoints = %v", got)
+	}
+}
