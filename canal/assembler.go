@@ -1,10 +1,12 @@
 package canal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/kithdb/kith/canal/binlog"
 	"github.com/kithdb/kith/canal/gtid"
@@ -31,6 +33,7 @@ type assembler struct {
 
 	file   string // of the binlog, as the last ROTATE told
 	offset uint64 // where the last event ended in it
+	begun  uint32 // when the source began it, see fileBegin
 
 	open  bool
 	group group
@@ -116,6 +119,7 @@ var errProtocol = errors.New("the binlog stream is out of order")
 // reset forgets the open group and the table maps: the connection is new.
 func (a *assembler) reset() {
 	a.decoder = binlog.NewDecoder()
+	a.file, a.offset = "", 0 // it may be another server
 	a.drop()
 	a.maps = make(map[uint64]*mapped)
 }
@@ -123,7 +127,7 @@ func (a *assembler) reset() {
 // drop forgets the open group.
 func (a *assembler) drop() {
 	a.open = false
-	a.group = group{changes: a.group.changes[:0], halts: a.group.halts[:0]}
+	a.group = group{changes: emptied(a.group.changes), halts: a.group.halts[:0]}
 }
 
 // event takes the next event, and says whether it ended a group, which then
@@ -146,13 +150,20 @@ func (a *assembler) advance(e binlog.Event) {
 	if e.LogPos == 0 || e.Flags&binlog.FlagArtificial != 0 || e.Type == binlog.TypeHeartbeat || e.Type == binlog.TypeHeartbeatV2 {
 		return
 	}
-	a.offset = uint64(e.LogPos)
+	before := a.offset
+	// Positions are told modulo 2^32; a file that holds a large transaction goes
+	// beyond.
+	a.offset = a.offset&^maxOffset | uint64(e.LogPos)
+	if a.offset < before {
+		a.offset += maxOffset + 1
+	}
 }
 
 // take takes an event of the stream, or one out of a transaction payload.
 func (a *assembler) take(e binlog.Event) (ended bool, err error) {
 	switch e.Type {
 	case binlog.TypeFormatDescription:
+		a.begun = e.Timestamp
 		a.drop()
 		clear(a.maps)
 	case binlog.TypeRotate:
@@ -193,12 +204,9 @@ func (a *assembler) take(e binlog.Event) (ended bool, err error) {
 	case binlog.TypeTransactionPayload:
 		return a.payload(e)
 	case binlog.TypeIncident:
-		a.haltAll("the source lost events (an INCIDENT in its binlog)")
-		if a.open {
-			return a.end(e)
+		if !a.open { // MariaDB writes it without a GTID
+			a.begin(mark{}, e)
 		}
-		// MariaDB writes it without a GTID: a group of its own that moves nothing.
-		a.begin(mark{}, e)
 		a.haltAll("the source lost events (an INCIDENT in its binlog)")
 		return a.end(e)
 	case binlog.TypeWriteRowsV1, binlog.TypeUpdateRowsV1, binlog.TypeDeleteRowsV1,
@@ -207,6 +215,9 @@ func (a *assembler) take(e binlog.Event) (ended bool, err error) {
 		binlog.TypeMariaWriteRowsCompressedV2, binlog.TypeMariaUpdateRowsCompressedV2, binlog.TypeMariaDeleteRowsCompressedV2:
 		return false, a.rows(e)
 	case binlog.TypeExecuteLoadQuery:
+		if !a.open {
+			return false, errProtocol
+		}
 		a.haltAll("LOAD DATA was logged as a statement (binlog_format was not ROW)")
 	case binlog.TypeHeartbeat, binlog.TypeHeartbeatV2, binlog.TypeStop, binlog.TypePreviousGTIDs,
 		binlog.TypeIgnorable, binlog.TypeRowsQuery, binlog.TypeTransactionContext, binlog.TypeViewChange,
@@ -216,8 +227,22 @@ func (a *assembler) take(e binlog.Event) (ended bool, err error) {
 		return false, nil // no change by themselves
 	default:
 		if e.Flags&binlog.FlagIgnorable == 0 {
-			a.haltAll(fmt.Sprintf("the binlog holds an event of a kind (%s) that this version of kith does not know", e.Type))
+			return a.unknown(e)
 		}
+	}
+	return false, nil
+}
+
+// unknown halts everything for an event that nobody here understands. Between
+// two groups it is a group of its own, that moves nothing.
+func (a *assembler) unknown(e binlog.Event) (ended bool, err error) {
+	alone := !a.open
+	if alone {
+		a.begin(mark{}, e)
+	}
+	a.haltAll(fmt.Sprintf("the binlog holds an event of a kind (%s) that this version of kith does not know", e.Type))
+	if alone {
+		return a.end(e)
 	}
 	return false, nil
 }
@@ -263,7 +288,9 @@ func (a *assembler) query(e binlog.Event) (bool, error) {
 		a.group.savepoints = append(a.group.savepoints, savepoint{effect.Savepoint, len(a.group.changes)})
 		return false, nil
 	case statement.RollbackTo:
-		a.rollbackTo(effect.Savepoint)
+		if !a.rollbackTo(effect.Savepoint) {
+			a.haltAll("changes were rolled back to a savepoint that the binlog does not hold")
+		}
 		return false, nil
 	case statement.XAStart:
 		a.group.begun = true
@@ -283,7 +310,7 @@ func (a *assembler) query(e binlog.Event) (bool, error) {
 			a.haltTable(a.keyOf(t.Schema, t.Name), fmt.Sprintf("its definition may have changed: %s", excerpt(q.SQL)))
 		}
 	case statement.Writes:
-		if !a.group.begun {
+		if !a.group.begun && bytes.HasPrefix(q.SQL, []byte("DELETE FROM ")) {
 			// Alone: a server that emptied a MEMORY table when it started.
 			for _, t := range effect.Tables {
 				a.haltTable(a.keyOf(t.Schema, t.Name), "its rows were changed by a statement: "+opening(q.SQL))
@@ -316,15 +343,18 @@ func (a *assembler) elsewhere(q binlog.Query) bool {
 	return true
 }
 
-func (a *assembler) rollbackTo(name string) {
+// rollbackTo forgets what came after a savepoint, and says whether there is one
+// of that name.
+func (a *assembler) rollbackTo(name string) bool {
 	for i := len(a.group.savepoints) - 1; i >= 0; i-- {
 		s := a.group.savepoints[i]
 		if s.name == name {
 			a.group.changes = a.group.changes[:s.changes]
 			a.group.savepoints = a.group.savepoints[:i+1]
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // xaPrepare ends an XA group: in one phase it is a commit, in two its changes
@@ -536,8 +566,15 @@ func excerpt(sql []byte) string {
 }
 
 // opening returns the first words of a statement: enough to find it, without
-// the rows or passwords that follow.
+// the rows or passwords that follow. It ends at the first thing that may be
+// more than a name.
 func opening(sql []byte) string {
-	words := strings.Fields(string(sql[:min(len(sql), 200)]))
+	text := string(sql[:min(len(sql), 200)])
+	if i := strings.IndexFunc(text, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" \t\r\n`._$", r)
+	}); i >= 0 {
+		text = text[:i]
+	}
+	words := strings.Fields(text)
 	return strings.Join(words[:min(len(words), 3)], " ") + " ..."
 }

@@ -19,6 +19,7 @@ type bookmark struct {
 	ServerID   uint32    `json:"server_id"`             // of the source
 	ServerUUID string    `json:"server_uuid,omitempty"` // of the source, MySQL only
 	At         time.Time `json:"at"`                    // up to which time the index has everything
+	Begin      fileBegin `json:"begin,omitzero"`        // of the file that the position is in, if known
 	Tables     []*table  `json:"tables"`                // as the position sees them
 
 	// XA transactions that are prepared, by xid. Their relations are places in
@@ -43,6 +44,9 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 		Tables:     f.remembered,
 		Prepared:   f.assembler.prepared,
 	}
+	if position.Kind == gtid.File && f.begin.File == position.File.File {
+		b.Begin = f.begin
+	}
 	if len(b.Prepared) > 0 {
 		for _, r := range f.o.Relations {
 			b.Relations = append(b.Relations, r.Name)
@@ -65,16 +69,26 @@ func (f *Follower) restore(raw json.RawMessage) error {
 	f.tracker.Set(position)
 	f.server = &server{kind: b.Kind, id: b.ServerID, uuid: b.ServerUUID}
 	f.fresh.setSince(b.At)
-	f.remembered = b.Tables
+	f.remembered, f.begin = b.Tables, b.Begin
 	places := make(map[indexer.RelationID]indexer.RelationID) // then to now
 	for then, name := range b.Relations {
 		now := slices.IndexFunc(f.o.Relations, func(r Relation) bool { return r.Name == name })
-		if now >= 0 {
+		if now >= 0 && f.assembler.follows[now].state != indexer.Loading {
 			places[indexer.RelationID(then)] = indexer.RelationID(now)
 		}
 	}
+	// A relation that is read anew does not see the rows of these transactions,
+	// and they do not know its edges.
+	var unaware []halt
+	for _, r := range f.assembler.follows {
+		if r.state == indexer.Loading {
+			unaware = append(unaware, halt{r.id, "an XA transaction was committed that was prepared before the relation was read"})
+		}
+	}
 	for xid, x := range b.Prepared {
-		f.assembler.prepared[xid] = x.moved(places)
+		y := x.moved(places)
+		y.Halts = append(y.Halts, unaware...)
+		f.assembler.prepared[xid] = y
 	}
 	f.started = true
 	return nil

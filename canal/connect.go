@@ -25,10 +25,15 @@ const (
 
 // network returns the network and address to dial.
 func (o *Options) network() (network, address string) {
-	if strings.HasPrefix(o.Address, "/") {
+	if o.socket() {
 		return "unix", o.Address
 	}
 	return "tcp", o.Address
+}
+
+// socket says whether the address is the path of a unix socket.
+func (o *Options) socket() bool {
+	return strings.HasPrefix(o.Address, "/") || strings.HasPrefix(o.Address, ".")
 }
 
 // openDB returns a handle for queries. It does not connect yet.
@@ -39,6 +44,12 @@ func (o *Options) openDB() (*sql.DB, error) {
 	c.Timeout, c.ReadTimeout, c.WriteTimeout = connectTimeout, queryTimeout, queryTimeout
 	c.InterpolateParams = true
 	c.ConnectionAttributes = "program_name:kith"
+	c.Params = map[string]string{
+		// The server's defaults may be others: a limit on every SELECT, and names
+		// without quotes in definitions.
+		"sql_select_limit":      "18446744073709551615",
+		"sql_quote_show_create": "1",
+	}
 	c.Logger = silent{}
 	tlsConfig, err := o.tlsConfig()
 	if err != nil {
@@ -82,8 +93,7 @@ func (o *Options) connectDump(ctx context.Context, useTLS bool) (*client.Conn, e
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	network, address := o.network()
-	dialer := &net.Dialer{Timeout: connectTimeout, KeepAlive: 15 * time.Second}
-	conn, err := client.ConnectWithDialer(ctx, network, address, o.User, password, "", dialer.DialContext,
+	conn, err := client.ConnectWithDialer(ctx, network, address, o.User, password, "", dialBounded,
 		func(c *client.Conn) error {
 			if tlsConfig != nil && (useTLS || o.TLS.Mode != TLSPreferred) {
 				c.SetTLSConfig(tlsConfig)
@@ -97,10 +107,26 @@ func (o *Options) connectDump(ctx context.Context, useTLS bool) (*client.Conn, e
 	return conn, nil
 }
 
+// dialBounded opens a connection with the deadline of ctx: a source that accepts
+// it and then says nothing must not hold the login for ever.
+func dialBounded(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := &net.Dialer{KeepAlive: 15 * time.Second}
+	conn, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
 // tlsConfig returns nil when TLS is disabled. The files are read at every
 // connect, so that certificates can be renewed.
 func (o *Options) tlsConfig() (*tls.Config, error) {
-	if o.TLS.Mode == TLSDisabled || (o.TLS.Mode == TLSPreferred && strings.HasPrefix(o.Address, "/")) {
+	if o.TLS.Mode == TLSDisabled || (o.TLS.Mode == TLSPreferred && o.socket()) {
 		return nil, nil
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12}

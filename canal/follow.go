@@ -16,6 +16,13 @@ import (
 
 // follow asks for the binlog from the position applied.
 func (f *Follower) follow(ctx context.Context) error {
+	f.ahead = gtid.Position{}
+	if f.server.kind == gtid.MySQL {
+		var err error
+		if f.ahead, err = f.server.executed(ctx, f.db); err != nil {
+			return err
+		}
+	}
 	stream, err := openStream(ctx, &f.o, f.server, f.tracker.Position(), f.heartbeat)
 	if err != nil {
 		return err
@@ -24,10 +31,8 @@ func (f *Follower) follow(ctx context.Context) error {
 	f.stream = stream
 	f.release = context.AfterFunc(ctx, stream.interrupt)
 	f.assembler.reset()
-	if f.server.kind == gtid.File {
-		p := f.tracker.Position()
-		f.assembler.file, f.assembler.offset = p.File.File, p.File.Offset
-	}
+	p := f.tracker.Position()
+	f.assembler.file, f.assembler.offset = p.File.File, p.File.Offset // none with GTIDs
 	f.fresh.enter(Following, nil)
 	f.logger.Info("following the binlog", "position", f.tracker.String())
 	return nil
@@ -52,12 +57,18 @@ func (f *Follower) readStream(ctx context.Context) error {
 		}
 		switch {
 		case ended:
+			f.stream.found(3 * f.heartbeat)
 			f.takeGroup()
 			f.drained = !f.stream.buffered()
 			if f.drained || len(f.changes) >= batchChanges || len(f.moves) > 0 {
 				return nil
 			}
+		case event.Type == binlog.TypeFormatDescription:
+			if err := f.checkFile(); err != nil {
+				return f.breakOff(err)
+			}
 		case event.Type == binlog.TypeHeartbeat || event.Type == binlog.TypeHeartbeatV2:
+			f.stream.found(3 * f.heartbeat)
 			return f.heartbeatCame(event)
 		}
 		if events%64 == 0 {
@@ -91,11 +102,25 @@ func (f *Follower) heartbeatCame(e binlog.Event) error {
 	if f.assembler.open || len(f.marks) > 0 {
 		return nil
 	}
-	if h.File != "" && h.Position != 0 {
-		f.assembler.file, f.assembler.offset = h.File, h.Position
+	f.heartbeatAt(gtid.Coordinates{File: h.File, Offset: h.Position})
+	// MySQL also sends heartbeats while it passes over what we have already.
+	if f.tracker.Covers(f.ahead) {
+		f.fresh.idle(time.Now())
 	}
-	f.fresh.idle(time.Now())
 	return nil
+}
+
+// heartbeatAt moves to where the source stands in its binlog, between two groups
+// and when all of them are applied: it may have begun a file without a group. It
+// tells the offset modulo 2^32.
+func (f *Follower) heartbeatAt(at gtid.Coordinates) {
+	a := f.assembler
+	if here := (gtid.Coordinates{File: a.file, Offset: a.offset}); at.File != "" && at.Offset != 0 && !here.Reaches(at) {
+		a.file, a.offset = at.File, at.Offset
+	}
+	if f.server.kind == gtid.File && a.file != "" {
+		f.tracker.SetFile(a.file, a.offset)
+	}
 }
 
 // takeGroup adds the group that has just ended to the batch.
@@ -183,6 +208,7 @@ func (f *Follower) explainStream(err error) error {
 		"could not find first log file",    // both, by file
 		"impossible position",              // both, by file
 		"client requested master to start", // both, by file
+		"client requested source to start", // MySQL 8.0.26 and later
 	} {
 		if strings.Contains(text, part) {
 			return &lostError{err}
@@ -209,6 +235,15 @@ const (
 	reasonServer    = "server-error"
 	reasonOther     = "other"
 )
+
+// noReconnects counts none for each reason, so that the metrics show it before
+// the first.
+func noReconnects() map[string]uint64 {
+	return map[string]uint64{
+		reasonLost: 0, reasonDuplicate: 0, reasonSilent: 0, reasonDamaged: 0,
+		reasonNetwork: 0, reasonServer: 0, reasonOther: 0,
+	}
+}
 
 func reconnectReason(err error) string {
 	var lost *lostError

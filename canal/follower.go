@@ -38,11 +38,12 @@ type Follower struct {
 	counters  *counters
 	assembler *assembler
 
-	started    bool     // there is a position to go on from
-	opened     bool     // the source was reached since the process started
-	checked    bool     // and every table was found to be fit
-	server     *server  // as it was when last seen, or as the bookmark tells
-	remembered []*table // followed tables, as the position sees them
+	started    bool      // there is a position to go on from
+	opened     bool      // the source was reached since the process started
+	checked    bool      // and every table was found to be fit
+	server     *server   // as it was when last seen, or as the bookmark tells
+	begin      fileBegin // the binlog that was read last
+	remembered []*table  // followed tables, as the position sees them
 
 	db       *sql.DB   // open while a snapshot is read
 	snapshot *snapshot // being read
@@ -53,7 +54,8 @@ type Follower struct {
 
 	retry   *backoff.ExponentialBackOff
 	retryAt time.Time
-	missing time.Time // since when the source has lacked what we have applied
+	missing time.Time     // since when the source has lacked what we have applied
+	ahead   gtid.Position // what the source had executed when we connected, MySQL with GTIDs only
 
 	// The batch being made or applied.
 	changes []indexer.Change
@@ -84,7 +86,7 @@ func NewFollower(o Options) (*Follower, error) {
 		silence:   3 * heartbeat,
 		started:   time.Now(),
 		stage:     Connecting,
-		reconnect: make(map[string]uint64),
+		reconnect: noReconnects(),
 	}
 	f.assembler = &assembler{
 		counters: f.counters,
@@ -111,10 +113,12 @@ func NewFollower(o Options) (*Follower, error) {
 // nothing to serve in the meantime; and whenever the relations cannot be read
 // from the tables as they are. Later it tries again and again.
 func (f *Follower) Next(ctx context.Context) (indexer.Batch, error) {
-	f.changes, f.moves, f.marks = f.changes[:0], f.moves[:0], f.marks[:0]
+	f.changes, f.moves, f.marks = emptied(f.changes), f.moves[:0], f.marks[:0]
 	f.drained, f.place = false, nil
 	err := f.step(ctx)
-	if ctx.Err() != nil {
+	// What was taken from the stream is handed over even when ctx has ended: the
+	// assembler is beyond it already.
+	if ctx.Err() != nil && (err != nil || len(f.marks)+len(f.moves) == 0) {
 		f.close()
 		f.fresh.enter(Stopped, nil)
 		return indexer.Batch{}, ctx.Err()
@@ -129,6 +133,16 @@ func (f *Follower) Next(ctx context.Context) (indexer.Batch, error) {
 		f.disconnect(err)
 	}
 	return indexer.Batch{Changes: f.changes, Transitions: f.moves}, nil
+}
+
+// emptied returns the slice without its changes, and without its memory when one
+// huge transaction has made it large.
+func emptied(changes []indexer.Change) []indexer.Change {
+	const kept = 1 << 20
+	if cap(changes) > kept {
+		return nil
+	}
+	return changes[:0]
 }
 
 // step makes the next step of following.
@@ -168,9 +182,12 @@ func (f *Follower) serving() bool {
 // disconnect leaves the source, and sets the time of the next try.
 func (f *Follower) disconnect(err error) {
 	f.close()
-	wait := f.retry.NextBackOff()
-	f.retryAt = time.Now().Add(wait)
 	reason := reconnectReason(err)
+	wait := f.retry.NextBackOff()
+	if reason == reasonDuplicate {
+		wait = f.retry.MaxInterval // else the two would cut each other off for ever
+	}
+	f.retryAt = time.Now().Add(wait)
 	f.fresh.disconnected(reason)
 	f.fresh.enter(Connecting, err)
 	f.logger.Warn("not following the source; trying again", "reason", reason, "error", err,

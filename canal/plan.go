@@ -76,8 +76,8 @@ func newRowPlan(t *table, followed []*follow, m *binlog.TableMap) (*rowPlan, err
 
 // matches says whether the table map can be that of the table as it was read.
 func (t *table) matches(m *binlog.TableMap) error {
-	if len(m.Columns) != len(t.Columns) {
-		return fmt.Errorf("its rows have %d columns, and it had %d when it was read", len(m.Columns), len(t.Columns))
+	if len(m.Columns) != len(t.Columns)+t.Hidden {
+		return fmt.Errorf("its rows have %d columns, and it had %d when it was read", len(m.Columns), len(t.Columns)+t.Hidden)
 	}
 	if t.Fingerprint != 0 && t.Fingerprint != m.Fingerprint() {
 		return fmt.Errorf("its columns are no longer those it had")
@@ -114,14 +114,20 @@ func (t *table) locate(name string, m *binlog.TableMap) (int, error) {
 // missing returns the value that a row has in the column when an INSERT under
 // row image MINIMAL leaves it out: the default.
 func (c column) missing() binlog.Value {
-	if c.Default == "" {
+	switch c.Default {
+	case "":
+		return binlog.Value{State: binlog.Absent}
+	case "NULL":
+		return binlog.Value{State: binlog.Null}
+	}
+	if n, err := strconv.ParseInt(c.Default, 10, 64); err == nil && n < 0 {
+		return binlog.Value{Bits: uint64(n), State: binlog.Negative}
+	}
+	n, err := strconv.ParseUint(strings.TrimLeft(c.Default, "+-"), 10, 64)
+	if err != nil {
 		return binlog.Value{State: binlog.Absent}
 	}
-	if n, err := strconv.ParseUint(c.Default, 10, 64); err == nil {
-		return binlog.Value{Bits: n, State: binlog.Present}
-	}
-	n, _ := strconv.ParseInt(c.Default, 10, 64)
-	return binlog.Value{Bits: uint64(n), State: binlog.Negative}
+	return binlog.Value{Bits: n, State: binlog.Present}
 }
 
 // errImage says that a row image leaves out what is needed.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ type server struct {
 // The variables that decide whether and how a source can be followed. Not every
 // server has each of them.
 var serverVariables = []string{
-	"binlog_format", "binlog_row_image", "gtid_mode",
+	"binlog_format", "binlog_row_image", "gtid_domain_id", "gtid_mode",
 	"innodb_native_foreign_keys", "log_bin", "log_replica_updates",
 	"log_slave_updates", "lower_case_table_names", "server_id", "server_uuid",
 }
@@ -36,10 +37,12 @@ func identify(ctx context.Context, q queryer, flavor string) (*server, error) {
 	s := &server{variables: make(map[string]string)}
 	var comment, clock string
 	before := time.Now()
-	err := q.QueryRowContext(ctx, "SELECT VERSION(), @@global.version_comment, UNIX_TIMESTAMP(NOW(6))").
+	// In UTC: a local time is ambiguous in the hour that summer time ends.
+	err := q.QueryRowContext(ctx, "SELECT VERSION(), @@global.version_comment, "+
+		"TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1000000").
 		Scan(&s.version, &comment, &clock)
 	if err != nil {
-		return nil, fmt.Errorf("ask the source for its version: %w", err)
+		return nil, err // of the connection, most likely: see explainLogin
 	}
 	s.skew = clockSkew(clock, before, time.Now())
 
@@ -98,6 +101,24 @@ func positionKind(flavor, version, gtidMode string) gtid.Kind {
 	return gtid.File
 }
 
+// checkFlavor refuses a flavor that the source does not have: its positions
+// would be misread. The flavor may be given because a proxy hides the version,
+// so the variables decide that only one of the two has.
+func (s *server) checkFlavor(given string) error {
+	is := ""
+	switch {
+	case s.variables["gtid_domain_id"] != "":
+		is = "mariadb"
+	case s.uuid != "":
+		is = "mysql"
+	}
+	if is == "" || given == is || given != "mysql" && given != "mariadb" {
+		return nil
+	}
+	return fmt.Errorf("source.flavor is %s, but the source is %s (version %s): set source.flavor to %s, or to auto",
+		given, is, s.version, is)
+}
+
 // flavor returns the word for people.
 func (s *server) flavor() string {
 	if s.kind == gtid.Maria {
@@ -128,17 +149,34 @@ func (s *server) checkSettings() error {
 	return errors.Join(faults...)
 }
 
-// checkReplica refuses a replica that keeps what it replicates out of its own
+// check returns what makes following impossible, each fault with its cure. The
+// second error is that of asking.
+func (s *server) check(ctx context.Context, q queryer, flavor string, relations []Relation) (faults, err error) {
+	replica, err := s.checkReplica(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("ask whether the source is a replica: %w", err)
+	}
+	if faults = errors.Join(s.checkFlavor(flavor), s.checkSettings(), replica); faults != nil {
+		return faults, nil // without a binlog there is nothing more to ask
+	}
+	status, err := s.binlogStatus(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return s.checkFilters(status, relations), nil
+}
+
+// checkReplica finds a replica that keeps what it replicates out of its own
 // binlog: following it would miss those changes.
-func (s *server) checkReplica(ctx context.Context, q queryer) error {
+func (s *server) checkReplica(ctx context.Context, q queryer) (fault, err error) {
 	if s.variables["log_replica_updates"] == "ON" || s.variables["log_slave_updates"] == "ON" {
-		return nil
+		return nil, nil
 	}
 	replicates := false
 	if s.kind == gtid.Maria {
 		var position string
 		if err := q.QueryRowContext(ctx, "SELECT @@global.gtid_slave_pos").Scan(&position); err != nil {
-			return fmt.Errorf("ask whether the source is a replica: %w", err)
+			return nil, err
 		}
 		replicates = position != ""
 	} else {
@@ -147,19 +185,44 @@ func (s *server) checkReplica(ctx context.Context, q queryer) error {
 			rows, err = q.QueryContext(ctx, "SHOW REPLICA STATUS")
 		}
 		if err != nil {
-			return fmt.Errorf("ask whether the source is a replica: %w", err)
+			return nil, err
 		}
 		defer rows.Close()
 		replicates = rows.Next()
 		if err := rows.Err(); err != nil {
-			return fmt.Errorf("ask whether the source is a replica: %w", err)
+			return nil, err
 		}
 	}
 	if replicates {
-		return errors.New("the source is a replica that does not write what it replicates to its own binlog: " +
+		fault = errors.New("the source is a replica that does not write what it replicates to its own binlog: " +
 			"start it with log_replica_updates=ON (log_slave_updates on MariaDB and older MySQL), or follow its primary")
 	}
-	return nil
+	return fault, nil
+}
+
+// checkFilters finds relations of schemas that the source keeps out of its
+// binlog.
+func (s *server) checkFilters(b binlogStatus, relations []Relation) error {
+	var faults []error
+	for _, r := range relations {
+		for _, f := range []struct {
+			option, list string
+			logged       bool // what is listed is
+		}{{"binlog-do-db", b.doDB, true}, {"binlog-ignore-db", b.ignoreDB, false}} {
+			if f.list == "" || slices.ContainsFunc(strings.Split(f.list, ","), s.isSchema(r.Schema)) == f.logged {
+				continue
+			}
+			faults = append(faults, fmt.Errorf("the source keeps schema %s of relation %s out of its binlog (%s=%s): "+
+				"restart it without that option", r.Schema, r.Name, f.option, f.list))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (s *server) isSchema(name string) func(string) bool {
+	return func(other string) bool {
+		return name == other || s.foldsNames() && strings.EqualFold(name, other)
+	}
 }
 
 // executed returns the position of everything that the source has committed
@@ -176,37 +239,47 @@ func (s *server) executed(ctx context.Context, q queryer) (gtid.Position, error)
 	return gtid.ParsePosition(s.kind, text)
 }
 
-// binlogEnd returns the end of the source's binlog.
-func (s *server) binlogEnd(ctx context.Context, q queryer) (gtid.Coordinates, error) {
+// binlogStatus is what a source says about its binlog.
+type binlogStatus struct {
+	end            gtid.Coordinates
+	doDB, ignoreDB string // schemas that it is limited to, or leaves out, divided by commas
+}
+
+func (s *server) binlogStatus(ctx context.Context, q queryer) (b binlogStatus, err error) {
 	rows, err := q.QueryContext(ctx, "SHOW BINARY LOG STATUS")
 	if isServerError(err, errSyntax) { // before MySQL 8.2
 		rows, err = q.QueryContext(ctx, "SHOW MASTER STATUS")
 	}
 	if err != nil {
-		return gtid.Coordinates{}, fmt.Errorf("ask the source for the end of its binlog: %w", err)
+		return b, fmt.Errorf("ask the source for the end of its binlog: %w", err)
 	}
 	defer rows.Close()
-	var c gtid.Coordinates
 	columns, err := rows.Columns()
 	if err != nil {
-		return c, err
+		return b, err
 	}
 	if !rows.Next() {
-		return c, errors.Join(errors.New("the source tells no binlog position"), rows.Err())
+		return b, errors.Join(errors.New("the source tells no binlog position"), rows.Err())
 	}
-	values := make([]any, len(columns))
+	values := make([]any, max(len(columns), 4))
 	for i := range values {
 		values[i] = new(sql.RawBytes)
 	}
-	values[0], values[1] = &c.File, &c.Offset
+	values[0], values[1], values[2], values[3] = &b.end.File, &b.end.Offset, &b.doDB, &b.ignoreDB
 	if err := rows.Scan(values...); err != nil {
-		return c, fmt.Errorf("read the end of the source's binlog: %w", err)
+		return b, fmt.Errorf("read the end of the source's binlog: %w", err)
 	}
-	if c.Offset > maxOffset {
-		return c, fmt.Errorf("binlog file %s of the source is larger than 4 GiB, and the protocol "+
-			"cannot name positions beyond: run FLUSH BINARY LOGS on the source", c.File)
+	return b, nil
+}
+
+// binlogEnd returns the end of the source's binlog.
+func (s *server) binlogEnd(ctx context.Context, q queryer) (gtid.Coordinates, error) {
+	b, err := s.binlogStatus(ctx, q)
+	if err == nil && b.end.Offset > maxOffset {
+		err = fmt.Errorf("binlog file %s of the source is larger than 4 GiB, and the protocol "+
+			"cannot name positions beyond: run FLUSH BINARY LOGS on the source", b.end.File)
 	}
-	return c, nil
+	return b.end, err
 }
 
 // maxOffset is the largest offset that COM_BINLOG_DUMP and event headers hold.

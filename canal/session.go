@@ -2,11 +2,17 @@ package canal
 
 import (
 	"context"
+	"crypto/x509"
+	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/indexer"
@@ -15,20 +21,26 @@ import (
 // connect reaches the source, checks it, and opens a snapshot if there are
 // relations to read, else the stream.
 func (f *Follower) connect(ctx context.Context) error {
-	f.fresh.enter(Connecting, nil)
 	db, err := f.o.openDB()
 	if err != nil {
 		return err
 	}
 	f.db = db
-	s, err := identify(ctx, db, f.o.Flavor)
+	s, err := f.greet(ctx, db)
 	if err != nil {
 		return f.explainLogin(err)
 	}
-	if err := errors.Join(s.checkSettings(), s.checkReplica(ctx, db)); err != nil {
-		return f.refuse(err)
+	faults, err := s.check(ctx, db, f.o.Flavor, f.o.Relations)
+	if err != nil {
+		return f.explainLogin(err)
+	}
+	if faults != nil {
+		return f.refuse(faults)
 	}
 	if !f.opened {
+		if err := checkReplication(ctx, &f.o, s); err != nil {
+			return err
+		}
 		f.logger.Info("reached the source", "address", f.o.Address, "version", s.version,
 			"positions", s.kind.String(), "server_id", s.id, "tls", s.tls)
 	}
@@ -36,10 +48,14 @@ func (f *Follower) connect(ctx context.Context) error {
 	if err := f.checkPosition(ctx, db, s); err != nil {
 		return err
 	}
+	was := f.server
 	f.server = s
 	f.fresh.connected(s)
+	if was != nil && was.uuid != s.uuid {
+		f.rereadUnfinished()
+	}
 	f.assembler.fold = s.foldsNames()
-	tables, err := f.checkTables(ctx, db, s)
+	tables, err := f.checkTables(ctx, db, s, f.checked && was.logsCascades() && !s.logsCascades())
 	if err != nil {
 		return err
 	}
@@ -51,8 +67,21 @@ func (f *Follower) connect(ctx context.Context) error {
 	if f.snapshot, err = openSnapshot(ctx, db, s, tables); err != nil {
 		return err
 	}
+	// The binlog is sent before its commits can be seen. What is applied must be
+	// in the view, since the stream will not bring it again.
+	if applied := f.tracker.Position(); !f.snapshot.start.Covers(applied) {
+		return fmt.Errorf("the source does not show yet what it has sent: it shows %s", f.snapshot.start)
+	}
 	f.beginSnapshot()
 	return nil
+}
+
+// greet makes the first contact. Somebody who takes the connection and says
+// nothing is given up soon: by then another try may get through.
+func (f *Follower) greet(ctx context.Context, db *sql.DB) (*server, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	return identify(ctx, db, f.o.Flavor)
 }
 
 // refusal is an error that trying again cannot cure while the source and the
@@ -72,14 +101,23 @@ func (f *Follower) refuse(err error) error {
 
 // explainLogin adds the cure to the errors that first users meet.
 func (f *Follower) explainLogin(err error) error {
+	var unknownAuthority x509.UnknownAuthorityError
+	var network *net.OpError // not net.Error, which errors of our own files are as well
+	cure := ""
 	switch {
 	case isServerError(err, errAccessDenied):
 		return fmt.Errorf("the source %s refuses user %s: check source.user and source.password (or password_file), "+
 			"and for which hosts the user was created: %w", f.o.Address, f.o.User, err)
 	case isServerError(err, errSpecificAccess):
 		return fmt.Errorf("user %s lacks a right: GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO the user: %w", f.o.User, err)
+	case errors.As(err, &unknownAuthority):
+		cure = "; set source.tls.ca to the file of the authority that signed the source's certificate"
+	case errors.As(err, &network):
+		cure = "; check source.address, and that the server runs"
+	case errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, mysql.ErrMalformPkt), errors.Is(err, mysql.ErrPktSync):
+		cure = "; check source.address: no MySQL or MariaDB server seems to answer there"
 	}
-	return fmt.Errorf("reach the source %s: %w", f.o.Address, err)
+	return fmt.Errorf("reach the source %s: %w%s", f.o.Address, err, cure)
 }
 
 // checkPosition finds out whether the source can go on from where we are.
@@ -135,9 +173,10 @@ func (f *Follower) waitForSource(err error) error {
 	return &lostError{err}
 }
 
-// checkTables checks the tables of the relations that must be read, and at the
-// first connection of a process all of them. It returns the tables to read.
-func (f *Follower) checkTables(ctx context.Context, q queryer, s *server) ([]*snapshotTable, error) {
+// checkTables checks the tables of the relations that must be read; all of them
+// at the first connection of a process, and when the source demands more of
+// them than it did. It returns the tables to read.
+func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, demandsMore bool) ([]*snapshotTable, error) {
 	first := !f.checked
 	var faults []error
 	var read []*snapshotTable
@@ -149,7 +188,7 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server) ([]*sn
 	for _, group := range f.byTable() {
 		key := f.assembler.key(group[0])
 		known := remembered[key]
-		if !first && known != nil && !anyUnread(group) {
+		if !first && !demandsMore && known != nil && !anyUnread(group) {
 			tables[key] = known
 			continue
 		}
@@ -192,19 +231,45 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server) ([]*sn
 // relations cannot be read from it.
 func (f *Follower) checkTable(ctx context.Context, q queryer, s *server, group []*follow) (*table, error) {
 	t, err := readTable(ctx, q, group[0].Schema, group[0].Table, f.o.User)
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		return nil, &refusal{fmt.Errorf("%s cannot be read: %w", relationNames(group), refused.error)}
+	}
 	if err != nil {
 		return nil, err
 	}
 	var faults []error
 	for _, r := range group {
-		if err := t.check(r.Relation, s); err != nil {
-			faults = append(faults, fmt.Errorf("relation %s cannot be read from table %s: %w", r.Name, t, err))
+		for _, fault := range single(t.check(r.Relation, s)) {
+			faults = append(faults, fmt.Errorf("relation %s cannot be read from table %s: %w", r.Name, t, fault))
 		}
 	}
 	if len(faults) > 0 {
 		return nil, &refusal{errors.Join(faults...)}
 	}
 	return t, nil
+}
+
+// single returns the errors that were joined into one, none for nil.
+func single(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
+
+// relationNames returns "relation a", or "relations a, b".
+func relationNames(group []*follow) string {
+	names := make([]string, len(group))
+	for i, r := range group {
+		names[i] = r.Name
+	}
+	if len(names) == 1 {
+		return "relation " + names[0]
+	}
+	return "relations " + strings.Join(names, ", ")
 }
 
 // byTable returns the relations that are followed, those of one table together,

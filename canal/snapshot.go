@@ -35,7 +35,7 @@ type snapshot struct {
 	start     gtid.Position
 	converged target
 	tables    []*snapshotTable
-	opened    time.Time
+	opened    time.Time // or a little before
 
 	rows   *sql.Rows // of tables[0], nil between two tables
 	cells  []sql.RawBytes
@@ -58,7 +58,7 @@ func openSnapshot(ctx context.Context, db *sql.DB, s *server, tables []*snapshot
 	if err != nil {
 		return nil, err
 	}
-	view := &snapshot{conn: conn, tables: tables}
+	view := &snapshot{conn: conn, tables: tables, opened: time.Now()}
 	defer func() {
 		if err != nil {
 			view.close()
@@ -68,6 +68,7 @@ func openSnapshot(ctx context.Context, db *sql.DB, s *server, tables []*snapshot
 		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 		"SET SESSION net_write_timeout = 600",
 		"SET SESSION lock_wait_timeout = 10",
+		noTimeLimit(s),
 	} {
 		if _, err := conn.ExecContext(ctx, statement); err != nil {
 			return nil, fmt.Errorf("prepare the snapshot: %s: %w", statement, err)
@@ -84,8 +85,15 @@ func openSnapshot(ctx context.Context, db *sql.DB, s *server, tables []*snapshot
 	if err != nil {
 		return nil, fmt.Errorf("open the snapshot: %w", err)
 	}
-	view.opened = time.Now()
 	return view, nil
+}
+
+// noTimeLimit lifts the server's limit on how long a SELECT may take.
+func noTimeLimit(s *server) string {
+	if s.kind == gtid.Maria {
+		return "SET SESSION max_statement_time = 0"
+	}
+	return "SET SESSION max_execution_time = 0"
 }
 
 func (v *snapshot) openMaria(ctx context.Context) error {
@@ -181,12 +189,12 @@ func (v *snapshot) begin(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read table %s: %w", t, err)
 		}
-		now := &table{Schema: t.Schema, Name: t.Name}
-		if err := now.readColumns(ctx, v.conn); err != nil {
+		now, err := readTable(ctx, v.conn, t.Schema, t.Name, "")
+		if err != nil {
 			return err
 		}
-		if !now.sameColumns(t.table) {
-			return fmt.Errorf("table %s was altered at this moment: its columns are not those just checked", t)
+		if !now.sameDefinition(t.table) {
+			return fmt.Errorf("table %s was altered at this moment: it is not as it was just checked", t)
 		}
 		err = v.conn.QueryRowContext(ctx, "SELECT COALESCE(TABLE_ROWS, 0) FROM information_schema.TABLES "+
 			"WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", t.Schema, t.Name).Scan(&t.guess)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/client"
@@ -24,11 +26,35 @@ import (
 // https://mariadb.com/kb/en/5-slave-registration/.
 type stream struct {
 	conn    *client.Conn
-	socket  net.Conn
+	socket  *patientSocket
 	in      *bufio.Reader
 	pending int    // bytes of the packet last returned that in still holds
 	long    []byte // a packet that in cannot hold
-	silence time.Duration
+}
+
+// patientSocket waits for the next piece of the stream as long as a source that
+// is alive may be silent. Each piece is waited for anew: under load the stream
+// never stands between two packets.
+type patientSocket struct {
+	net.Conn
+	silence     time.Duration
+	interrupted atomic.Bool
+}
+
+func (s *patientSocket) Read(b []byte) (int, error) {
+	if err := s.SetReadDeadline(time.Now().Add(s.silence)); err != nil {
+		return 0, err
+	}
+	if s.interrupted.Load() { // after the deadline is set, which interrupt sets as well
+		return 0, os.ErrDeadlineExceeded
+	}
+	return s.Conn.Read(b)
+}
+
+// interrupt ends the wait under way and every later one.
+func (s *patientSocket) interrupt() {
+	s.interrupted.Store(true)
+	s.SetReadDeadline(time.Unix(1, 0))
 }
 
 const (
@@ -50,16 +76,30 @@ func openStream(ctx context.Context, o *Options, s *server, from gtid.Position, 
 		conn.Close()
 		return nil, fmt.Errorf("ask the source for its binlog: %w", err)
 	}
-	socket := conn.Conn.Conn // after the last answer nothing is left in conn's own buffer
-	return &stream{
-		conn:    conn,
-		socket:  socket,
-		in:      bufio.NewReaderSize(socket, readBuffer),
-		silence: 3 * heartbeat,
-	}, nil
+	// After the last answer nothing is left in conn's own buffer.
+	return newStream(conn, conn.Conn.Conn, max(searching, 3*heartbeat)), nil
+}
+
+// searching is how long a source may look through its binlog for our place before
+// it sends the first group. MariaDB says nothing meanwhile.
+const searching = time.Minute
+
+// found notes that the source has come to our place. From then on it sends a
+// heartbeat when it has nothing else, so that a silence means something.
+func (s *stream) found(silence time.Duration) { s.socket.silence = silence }
+
+func newStream(conn *client.Conn, socket net.Conn, silence time.Duration) *stream {
+	patient := &patientSocket{Conn: socket, silence: silence}
+	return &stream{conn: conn, socket: patient, in: bufio.NewReaderSize(patient, readBuffer)}
 }
 
 func requestBinlog(conn *client.Conn, o *Options, s *server, from gtid.Position, heartbeat time.Duration) error {
+	if from.File.Offset > maxOffset {
+		return &lostError{fmt.Errorf("position %s is beyond 4 GiB, where the protocol cannot name it", from)}
+	}
+	if err := checkSameServer(conn, s); err != nil {
+		return err
+	}
 	settings := []string{
 		// As a replica does: events come with the checksum they were written with.
 		"SET @master_binlog_checksum = @@global.binlog_checksum, @source_binlog_checksum = @@global.binlog_checksum",
@@ -79,13 +119,63 @@ func requestBinlog(conn *client.Conn, o *Options, s *server, from gtid.Position,
 			return fmt.Errorf("%s: %w", statement, err)
 		}
 	}
+	if err := register(conn, o); err != nil {
+		return err
+	}
+	return command(conn, dumpCommand(o.ServerID, from))
+}
+
+// checkSameServer says whether the connection leads to the server that was
+// checked: behind one address there may be several.
+func checkSameServer(conn *client.Conn, s *server) error {
+	query := "SELECT @@global.server_id, ''"
+	if s.uuid != "" {
+		query = "SELECT @@global.server_id, @@global.server_uuid"
+	}
+	result, err := conn.Execute(query)
+	if err != nil {
+		return fmt.Errorf("ask the source who it is: %w", err)
+	}
+	defer result.Close()
+	id, err := result.GetUint(0, 0)
+	if err != nil {
+		return err
+	}
+	uuid, err := result.GetString(0, 1)
+	if err != nil {
+		return err
+	}
+	if uint32(id) != s.id || uuid != s.uuid {
+		return fmt.Errorf("the address led to two servers, first to server_id %d %s, then to %d %s", s.id, s.uuid, id, uuid)
+	}
+	return nil
+}
+
+// register makes the source take us for a replica. Its refusal reads like that of
+// a login.
+func register(conn *client.Conn, o *Options) error {
 	if err := command(conn, registerCommand(o)); err != nil {
 		return err
 	}
-	if _, err := conn.ReadOKPacket(); err != nil {
+	_, err := conn.ReadOKPacket()
+	if isServerError(err, errAccessDenied, errSpecificAccess) {
+		return fmt.Errorf("user %s lacks a right: GRANT REPLICATION SLAVE ON *.* TO the user: %w", o.User, err)
+	}
+	if err != nil {
 		return fmt.Errorf("register as a replica: %w", err)
 	}
-	return command(conn, dumpCommand(o.ServerID, from))
+	return nil
+}
+
+// checkReplication does no more than register: a right that lacks is found
+// before a snapshot, which may take hours, rather than after it.
+func checkReplication(ctx context.Context, o *Options, s *server) error {
+	conn, err := o.connectDump(ctx, s.tls)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return register(conn, o)
 }
 
 // command sends a command; the first four bytes are room for the frame header.
@@ -142,14 +232,6 @@ func (s *stream) next(ctx context.Context) ([]byte, error) {
 	if cap(s.long) > 4*readBuffer {
 		s.long = nil // one huge event must not hold its memory for ever
 	}
-	if s.in.Buffered() == 0 {
-		// The deadline covers the whole packet as well: a source that is alive
-		// sends one of our buffer's size in far less.
-		s.socket.SetReadDeadline(time.Now().Add(s.silence))
-		if err := ctx.Err(); err != nil { // after the deadline is set: see interrupt
-			return nil, err
-		}
-	}
 	packet, err := s.packet()
 	if err != nil {
 		if ctx.Err() != nil {
@@ -191,7 +273,6 @@ func (s *stream) packet() ([]byte, error) {
 		start := len(s.long)
 		s.long = append(s.long, make([]byte, size)...)
 		for read := start; read < len(s.long); {
-			s.socket.SetReadDeadline(time.Now().Add(s.silence))
 			n, err := s.in.Read(s.long[read:])
 			if err != nil {
 				return nil, unexpected(err)
@@ -231,7 +312,7 @@ func unexpected(err error) error {
 func (s *stream) buffered() bool { return s.in.Buffered() > s.pending }
 
 // interrupt ends a wait in next. Any goroutine may call it.
-func (s *stream) interrupt() { s.socket.SetReadDeadline(time.Unix(1, 0)) }
+func (s *stream) interrupt() { s.socket.interrupt() }
 
 // close ends the connection without a word: the source notices when it sends.
 func (s *stream) close() { s.conn.Close() }

@@ -17,6 +17,11 @@ type table struct {
 	Name    string   `json:"name"`
 	Columns []column `json:"columns"` // all of them, in the order of the binlog's rows
 
+	// Hidden is how many columns follow in the binlog's rows that
+	// information_schema does not show: MariaDB adds one for the hashes of each
+	// unique key that is too long for an index.
+	Hidden int `json:"hidden,omitempty"`
+
 	// Fingerprint is that of the table's last table map event, 0 before one.
 	Fingerprint uint64 `json:"fingerprint,omitempty"`
 
@@ -34,8 +39,8 @@ type column struct {
 	Type     string `json:"type"` // information_schema's DATA_TYPE, in lower case
 	Unsigned bool   `json:"unsigned,omitempty"`
 
-	// Default is the number that an INSERT leaves out under row image MINIMAL;
-	// empty when there is none, or when it is not a plain number.
+	// Default is what an INSERT leaves out under row image MINIMAL: a number or
+	// NULL. It is empty when there is none, or when it is neither of the two.
 	Default string `json:"default,omitempty"`
 
 	full      string // COLUMN_TYPE, for messages
@@ -52,6 +57,11 @@ type foreignKey struct {
 	onUpdate   string
 }
 
+func (k foreignKey) equal(other foreignKey) bool {
+	return slices.Equal(k.columns, other.columns) && k.references == other.references &&
+		k.onDelete == other.onDelete && k.onUpdate == other.onUpdate
+}
+
 func (t *table) String() string { return t.Schema + "." + t.Name }
 
 func (t *table) column(name string) (int, bool) {
@@ -61,9 +71,16 @@ func (t *table) column(name string) (int, bool) {
 
 // sameColumns says whether rows of both tables are laid out alike.
 func (t *table) sameColumns(other *table) bool {
-	return slices.EqualFunc(t.Columns, other.Columns, func(a, b column) bool {
+	return t.Hidden == other.Hidden && slices.EqualFunc(t.Columns, other.Columns, func(a, b column) bool {
 		return a.Name == b.Name && a.Type == b.Type && a.Unsigned == b.Unsigned && a.Default == b.Default
 	})
+}
+
+// sameDefinition says whether what was checked of the one holds for the other.
+func (t *table) sameDefinition(other *table) bool {
+	return t.sameColumns(other) && t.kind == other.kind && t.engine == other.engine &&
+		slices.EqualFunc(t.unique, other.unique, slices.Equal[[]string]) && slices.Equal(t.primary, other.primary) &&
+		slices.EqualFunc(t.foreign, other.foreign, foreignKey.equal)
 }
 
 // readTable asks the source for a table's definition.
@@ -96,8 +113,10 @@ func readTable(ctx context.Context, q queryer, schema, name, user string) (*tabl
 }
 
 func (t *table) readColumns(ctx context.Context, q queryer) error {
-	rows, err := q.QueryContext(ctx, "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, COALESCE(COLUMN_DEFAULT, ''), "+
-		"EXTRA LIKE '%VIRTUAL%' OR EXTRA LIKE '%STORED%' OR EXTRA LIKE '%PERSISTENT%' FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION",
+	rows, err := q.QueryContext(ctx, "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, "+
+		"COALESCE(COLUMN_DEFAULT, IF(IS_NULLABLE = 'YES', 'NULL', '')), "+
+		"EXTRA LIKE '%VIRTUAL%' OR EXTRA LIKE '%STORED%' OR EXTRA LIKE '%PERSISTENT%' "+
+		"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION",
 		t.Schema, t.Name)
 	if err != nil {
 		return fmt.Errorf("read the columns of table %s: %w", t, err)
@@ -111,16 +130,19 @@ func (t *table) readColumns(ctx context.Context, q queryer) error {
 		}
 		c.Type, c.full = strings.ToLower(c.Type), strings.ToLower(c.full)
 		c.Unsigned = strings.Contains(c.full, "unsigned")
-		if isInteger(c.Type) {
-			c.Default = plainNumber(standard)
+		if isInteger(c.Type) && !c.generated {
+			c.Default = plainDefault(standard)
 		}
 		t.Columns = append(t.Columns, c)
 	}
 	return rows.Err()
 }
 
-// plainNumber returns the text of an integer, or nothing.
-func plainNumber(text string) string {
+// plainDefault returns the text of an integer, or NULL, or nothing.
+func plainDefault(text string) string {
+	if text == "NULL" {
+		return text
+	}
 	text = strings.Trim(text, "'") // MariaDB quotes some
 	if _, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return text
@@ -148,7 +170,7 @@ func (t *table) explainMissing(ctx context.Context, q queryer, user string) erro
 }
 
 func (t *table) readKeys(ctx context.Context, q queryer) error {
-	rows, err := q.QueryContext(ctx, "SELECT INDEX_NAME, COALESCE(COLUMN_NAME, ''), SUB_PART IS NOT NULL "+
+	rows, err := q.QueryContext(ctx, "SELECT INDEX_NAME, COALESCE(COLUMN_NAME, ''), SUB_PART IS NOT NULL, INDEX_TYPE = 'HASH' "+
 		"FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 "+
 		"ORDER BY INDEX_NAME, SEQ_IN_INDEX", t.Schema, t.Name)
 	if err != nil {
@@ -158,8 +180,8 @@ func (t *table) readKeys(ctx context.Context, q queryer) error {
 	last := ""
 	for rows.Next() {
 		var key, name string
-		var prefix bool
-		if err := rows.Scan(&key, &name, &prefix); err != nil {
+		var prefix, hash bool
+		if err := rows.Scan(&key, &name, &prefix, &hash); err != nil {
 			return fmt.Errorf("read the keys of table %s: %w", t, err)
 		}
 		if prefix {
@@ -168,6 +190,9 @@ func (t *table) readKeys(ctx context.Context, q queryer) error {
 		if len(t.unique) == 0 || key != last {
 			t.unique = append(t.unique, nil)
 			last = key
+			if hash {
+				t.Hidden++
+			}
 		}
 		i := len(t.unique) - 1
 		t.unique[i] = append(t.unique[i], name)
@@ -198,6 +223,13 @@ func (t *table) check(r Relation, s *server) error {
 			fault("it has no column %s: its columns are %s", name, strings.Join(t.columnNames(), ", "))
 		} else if c := t.Columns[i]; !isInteger(c.Type) {
 			fault("column %s is %s, and this version of kith reads integer columns only", c.Name, c.full)
+		}
+	}
+	for _, c := range t.Columns {
+		// "time(3) /* mariadb-5.3 */": the binlog does not tell how wide it is.
+		if strings.Contains(c.full, "mariadb-5.3") && strings.Contains(c.full, "(") {
+			fault("column %s is in a format of MariaDB 5.3 that the binlog does not describe: "+
+				"SET GLOBAL mysql56_temporal_format = ON, then ALTER TABLE %s FORCE", c.Name, t)
 		}
 	}
 	if len(faults) > 0 {

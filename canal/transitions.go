@@ -15,6 +15,7 @@ func (f *Follower) lose(reason error) {
 	f.remembered = nil
 	clear(f.assembler.prepared)
 	f.tracker.Set(gtid.Position{})
+	f.begin = fileBegin{}
 	for _, r := range f.assembler.follows {
 		if r.state != indexer.Halted {
 			f.reread(r, "the position was lost: "+reason.Error())
@@ -27,6 +28,16 @@ func (f *Follower) rereadAll(group []*follow, reason string) {
 	for _, r := range group {
 		if !r.unread() {
 			f.reread(r, reason)
+		}
+	}
+}
+
+// rereadUnfinished marks the relations to be read again that wait for the end of
+// a binlog: on another server it is another place.
+func (f *Follower) rereadUnfinished() {
+	for _, r := range f.assembler.follows {
+		if r.converged != nil && r.converged.end.File != "" {
+			f.reread(r, "the source is another server now")
 		}
 	}
 }

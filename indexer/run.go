@@ -17,6 +17,7 @@ type Applier struct {
 	interval  time.Duration
 	logger    *slog.Logger
 	requests  chan chan error
+	applied   bool // anything at all, by the goroutine of Run
 
 	mu     sync.Mutex // guards status
 	status CheckpointStatus
@@ -30,6 +31,10 @@ type ApplierOptions struct {
 	Interval  time.Duration // between two checkpoints
 	Logger    *slog.Logger
 }
+
+// ErrNothingRead says that there is nothing to make a checkpoint of: the first
+// snapshot has not ended.
+var ErrNothingRead = errors.New("no table has been read completely yet")
 
 // CheckpointStatus tells of the checkpoints that this process made.
 type CheckpointStatus struct {
@@ -55,13 +60,22 @@ func NewApplier(o ApplierOptions) *Applier {
 }
 
 // Run applies batches until ctx ends, which is no error, or the source fails
-// for good. It ends with a checkpoint either way.
+// for good. It ends with a checkpoint, unless the source failed before it brought
+// anything: the cause may be a mistake in the configuration, and a checkpoint of
+// these relations would leave out what those before it have.
 func (a *Applier) Run(ctx context.Context) error {
 	err := a.follow(ctx)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = nil
 	}
-	return errors.Join(err, a.write())
+	if err != nil && !a.applied {
+		return err
+	}
+	last := a.write()
+	if errors.Is(last, ErrNothingRead) {
+		last = nil
+	}
+	return errors.Join(err, last)
 }
 
 func (a *Applier) follow(ctx context.Context) error {
@@ -72,6 +86,7 @@ func (a *Applier) follow(ctx context.Context) error {
 			return err
 		}
 		a.index.Apply(batch)
+		a.applied = a.applied || len(batch.Changes)+len(batch.Transitions) > 0
 		a.source.Applied()
 
 		var request chan error
@@ -110,7 +125,7 @@ func (a *Applier) write() error {
 		return a.failed(fmt.Errorf("describe the source's position: %w", err))
 	}
 	if bookmark == nil {
-		return nil // nothing was read yet
+		return ErrNothingRead
 	}
 	bytes, err := a.directory.Write(a.index, bookmark)
 	if err != nil {
@@ -133,8 +148,9 @@ func (a *Applier) failed(err error) error {
 	return err
 }
 
-// Checkpoint asks for a checkpoint and waits until it is on disk. It may be
-// called by any goroutine while Run runs.
+// Checkpoint asks for a checkpoint and waits until it is on disk. Its error is
+// ErrNothingRead before there is anything to write. It may be called by any
+// goroutine while Run runs.
 func (a *Applier) Checkpoint(ctx context.Context) error {
 	request := make(chan error, 1)
 	select {

@@ -56,9 +56,9 @@ const (
 
 // Column is one column of a TableMap.
 type Column struct {
-	Name     string     // empty unless TableMap.HasNames
-	Type     ColumnType //
-	Meta     uint16     // what the type needs to know besides; see metaSize
+	Name     string // empty unless TableMap.HasNames
+	Type     ColumnType
+	Meta     uint16 // what the type needs to know besides; see metaSize
 	Nullable bool
 	Unsigned bool // false unless TableMap.HasSignedness
 }
@@ -156,7 +156,7 @@ func (c Column) extent() (extent, error) {
 			return extent{size: low, prefixed: true}, nil
 		}
 	default:
-		return extent{}, fmt.Errorf("column type %s is unknown: %w", c.Type, ErrUnsupported)
+		return extent{}, fmt.Errorf("%s is unknown: %w", c.Type, ErrUnsupported)
 	}
 	return extent{}, c.badMeta()
 }
@@ -203,7 +203,7 @@ func lengthPrefix(longest int) extent {
 // and what is left on either side of the point as many as it needs.
 func decimalExtent(precision, scale int) (extent, error) {
 	if precision < 1 || precision > 65 || scale > precision {
-		return extent{}, fmt.Errorf("column type DECIMAL(%d,%d): %w", precision, scale, ErrMalformed)
+		return extent{}, fmt.Errorf("DECIMAL(%d,%d): %w", precision, scale, ErrMalformed)
 	}
 	return extent{size: digitBytes(precision-scale) + digitBytes(scale)}, nil
 }
@@ -212,7 +212,7 @@ func decimalExtent(precision, scale int) (extent, error) {
 func digitBytes(n int) int { return n/9*4 + (n%9+1)/2 }
 
 func (c Column) badMeta() error {
-	return fmt.Errorf("column type %s with metadata %#x: %w", c.Type, c.Meta, ErrMalformed)
+	return fmt.Errorf("%s with metadata %#x: %w", c.Type, c.Meta, ErrMalformed)
 }
 
 // String returns the type's name in SQL, or its number where it has none.

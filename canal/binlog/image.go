@@ -12,10 +12,10 @@ type ValueState uint8
 // Negative is Present and below zero; the two are neighbours so that the sign
 // bit can be added.
 const (
-	Absent   ValueState = iota // the image does not hold the column
-	Null                       //
-	Present                    // Bits is the number
-	Negative                   // Bits is the number in two's complement
+	Absent ValueState = iota // the image does not hold the column; in an insert it has its default
+	Null
+	Present  // Bits is the number
+	Negative // Bits is the number in two's complement
 )
 
 // Value is the value of an integer column in a row.
@@ -42,11 +42,12 @@ func (w *wanted) read(data []byte, at int) Value {
 		copy(end[:], data[at:])
 		word = binary.LittleEndian.Uint64(end[:])
 	}
-	word <<= w.shift
+	shift := w.shift & 63 // as it is; saves the compiler a test
+	word <<= shift
 	if !w.signed {
-		return Value{Bits: word >> w.shift, State: Present}
+		return Value{Bits: word >> shift, State: Present}
 	}
-	word = uint64(int64(word) >> w.shift)
+	word = uint64(int64(word) >> shift)
 	return Value{Bits: word, State: Present + ValueState(word>>63)}
 }
 
@@ -60,16 +61,17 @@ type field struct {
 
 // image reads the row images that hold one set of columns. An image is:
 //
-//	null bits             one per column held, in order
-//	values                of the columns held that are not NULL, in order
+//	null bits  one per column held, in order, from the lowest bit of each byte
+//	values     of the columns held that are not NULL, in order
 //
 // Where no column is NULL, the values before the first one of variable length
 // stand at fixed places: lead tells these.
 type image struct {
-	columns []byte   // the bitmap it was made for
-	fields  []field  // of the columns held, in order
-	wants   []wanted // of these, in order
-	nulls   int      // size of the null bits, in bytes
+	columns  []byte   // the bitmap it was made for
+	fields   []field  // of the columns held, in order
+	wants    []wanted // of these, in order
+	nulls    int      // size of the null bits, in bytes
+	nullMask byte     // the bits of their last byte that are of a column
 
 	lead       []lead
 	leadSize   int // of the values up to the first of variable length, in bytes
@@ -97,6 +99,7 @@ func (m *image) prepare(columns []byte, fields []field, wants []wanted, values [
 		}
 	}
 	m.nulls = (len(m.fields) + 7) / 8
+	m.nullMask = 0xff >> (-len(m.fields) & 7)
 	clear(values)
 	for _, w := range wants {
 		if bitSet(columns, w.column) {
@@ -122,26 +125,28 @@ func (m *image) prepareLead() {
 
 // read reads the image that begins at data[at:] and returns where it ends.
 func (m *image) read(data []byte, at int, values []Value) (int, error) {
-	if len(data)-at < m.nulls {
-		return 0, fmt.Errorf("%d bytes where null bits take %d", len(data)-at, m.nulls)
-	}
-	nulls := data[at : at+m.nulls]
-	at += m.nulls
-	if m.anyNull(nulls) {
-		return m.readFields(data, at, nulls, 0, 0, values)
-	}
-	if len(data)-at < m.leadSize {
-		return 0, fmt.Errorf("%d bytes where values take %d", len(data)-at, m.leadSize)
+	start := at + m.nulls
+	end := start + m.leadSize
+	if end > len(data) || m.anyNull(data[at:start]) {
+		return m.readNulls(data, at, values)
 	}
 	for i := range m.lead {
 		l := &m.lead[i]
-		values[l.slot] = l.read(data, at+l.at)
+		values[l.slot] = l.read(data, start+l.at)
 	}
-	at += m.leadSize
 	if m.leadFields == len(m.fields) {
-		return at, nil
+		return end, nil
 	}
-	return m.readFields(data, at, nil, m.leadFields, len(m.lead), values)
+	return m.readFields(data, end, nil, m.leadFields, len(m.lead), values)
+}
+
+// readNulls does what read does where a column is NULL or the image ends early.
+func (m *image) readNulls(data []byte, at int, values []Value) (int, error) {
+	start := at + m.nulls
+	if start > len(data) {
+		return 0, fmt.Errorf("%d bytes where null bits take %d", len(data)-at, m.nulls)
+	}
+	return m.readFields(data, start, data[at:start], 0, 0, values)
 }
 
 // anyNull says whether a column's null bit is set. Bits beyond the last column
@@ -151,12 +156,15 @@ func (m *image) anyNull(nulls []byte) bool {
 	if last < 0 {
 		return false
 	}
+	if nulls[last]&m.nullMask != 0 {
+		return true
+	}
 	for _, b := range nulls[:last] {
 		if b != 0 {
 			return true
 		}
 	}
-	return nulls[last]&(0xff>>(-len(m.fields)&7)) != 0
+	return false
 }
 
 // readFields reads the values from field next on, of which the first wanted is

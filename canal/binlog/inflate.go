@@ -20,17 +20,17 @@ const inflateStep = 64 << 10
 
 // inflate returns what packed holds, valid until the next call:
 //
-//	1 algorithm (3 bits) 0 length's length (3 bits)  length  zlib stream
-//	1                                                1 to 4  rest          bytes
+//	0x80 | size of length  length, big-endian  zlib stream
+//	1                      1 to 4                           bytes
 //
-// The algorithm is always 0, zlib. The length is big-endian. See
+// Bits 4 to 6 of the first byte are the algorithm, of which there is but 0. See
 // binlog_buf_compress in log_event.cc of MariaDB.
 func (f *inflater) inflate(t EventType, packed []byte) ([]byte, error) {
 	if len(packed) == 0 {
 		return nil, malformed(t, "no compressed data")
 	}
 	lengthSize := int(packed[0] & 0x07)
-	if packed[0]&0xf0 != 0x80 || lengthSize < 1 || lengthSize > 4 || len(packed) < 1+lengthSize {
+	if packed[0]&^0x07 != 0x80 || lengthSize < 1 || lengthSize > 4 || len(packed) < 1+lengthSize {
 		return nil, malformed(t, "compressed data begins with %#x", packed[0])
 	}
 	length := 0

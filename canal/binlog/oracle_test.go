@@ -57,7 +57,7 @@ func newOracle(path string) *replication.BinlogParser {
 
 // comparer compares the events of one stream with the oracle's.
 type comparer struct {
-	t       testing.TB
+	t       reporter
 	decoder *Decoder
 	tables  map[uint64]*TableMap
 }
@@ -219,7 +219,7 @@ func (c *comparer) rows(e Event, theirs *replication.RowsEvent) {
 }
 
 // oracleImages returns the values of the columns in all images of an event.
-func oracleImages(t testing.TB, e *replication.RowsEvent, columns []int) [][]Value {
+func oracleImages(t reporter, e *replication.RowsEvent, columns []int) [][]Value {
 	t.Helper()
 	var images [][]Value
 	for i, row := range e.Rows {
@@ -239,7 +239,7 @@ func oracleImages(t testing.TB, e *replication.RowsEvent, columns []int) [][]Val
 	return images
 }
 
-func oracleValue(t testing.TB, value any) Value {
+func oracleValue(t reporter, value any) Value {
 	t.Helper()
 	switch v := value.(type) {
 	case nil:
@@ -293,7 +293,7 @@ func (c *comparer) payload(e Event, theirs *replication.TransactionPayloadEvent)
 	}
 }
 
-func requireEqual(t testing.TB, what string, got, want any) {
+func requireEqual(t reporter, what string, got, want any) {
 	t.Helper()
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%s = %v, want %v", what, got, want)

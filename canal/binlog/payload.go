@@ -57,7 +57,8 @@ func (d *Decoder) Payload(e Event) (*Payload, error) {
 	var size, compression uint64
 	compression = payloadZstd
 	p := &d.payload
-	p.plain, p.stream, p.told, p.isTold, p.taken, p.limit, p.err = nil, nil, 0, false, 0, d.limit, nil
+	p.release()
+	p.told, p.isTold, p.taken, p.limit, p.err = 0, false, 0, d.limit, nil
 
 	c := cursor{rest: e.Body}
 	sized := false
@@ -146,13 +147,21 @@ func (p *Payload) Next() bool {
 	if err == nil {
 		return true
 	}
-	p.event, p.plain = Event{}, nil
-	if p.stream != nil {
-		p.stream = nil
-		p.packed.Reset(nil)
-	}
+	p.release()
 	p.err = err
 	return false
+}
+
+// release lets go of the packet. A stream not read to its end holds what zstd
+// needs to decode anything else, so it must be ended.
+func (p *Payload) release() {
+	p.event, p.plain = Event{}, nil
+	if p.stream == nil {
+		return
+	}
+	p.stream = nil
+	p.packed.Reset(nil)
+	_ = p.zstd.Reset(nil) // always nil for a stream of nothing
 }
 
 // Event returns the event that Next advanced to. It has no checksum and its

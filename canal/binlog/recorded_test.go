@@ -229,6 +229,8 @@ func TestGTIDs(t *testing.T) {
 		`gtid own::7 timed true anonymous false`,
 	})
 	requireLines(t, newTranscript(t).of("mysql97/anonymous_mysql.binlog", "gtid", "t"), []string{
+		`gtid 0000::0 timed true anonymous true`, // two databases and
+		`gtid 0000::0 timed true anonymous true`, // a table created
 		`gtid 0000::0 timed true anonymous true`,
 		`gtid 0000::0 timed true anonymous true`,
 		`t > 5 -5`,

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"testing"
 )
 
 // recordings is where what servers wrote and sent lies; see its README.
@@ -15,8 +14,16 @@ const recordings = "../../testdata/binlog"
 // magic begins a binlog file. A recorded stream has none.
 var magic = []byte("\xfebin")
 
+// reporter is what tests, benchmarks, fuzz targets and properties report to.
+type reporter interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // packetsOf returns the packets of a recording.
-func packetsOf(t testing.TB, path string) [][]byte {
+func packetsOf(t reporter, path string) [][]byte {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -49,7 +56,7 @@ func splitPackets(data []byte) [][]byte {
 }
 
 // recordingPaths returns the recordings whose path under the folder matches.
-func recordingPaths(t testing.TB, pattern string) []string {
+func recordingPaths(t reporter, pattern string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(recordings, pattern))
 	if err != nil {
@@ -63,7 +70,7 @@ func recordingPaths(t testing.TB, pattern string) []string {
 
 // walk decodes the packets and calls visit for each event and, in its place,
 // each event within a payload.
-func walk(t testing.TB, d *Decoder, packets [][]byte, visit func(e Event)) {
+func walk(t reporter, d *Decoder, packets [][]byte, visit func(e Event)) {
 	t.Helper()
 	for i, packet := range packets {
 		e, err := d.Event(packet)
@@ -97,7 +104,7 @@ func isRows(e EventType) bool {
 type row struct{ before, after []Value }
 
 // readRows returns all rows of an event.
-func readRows(t testing.TB, r *RowReader, rows Rows) []row {
+func readRows(t reporter, r *RowReader, rows Rows) []row {
 	t.Helper()
 	var all []row
 	r.Reset(rows)

@@ -113,7 +113,7 @@ func (t *TableMap) decode(c *cursor) error {
 		}
 		size, bigEndian, ok := metaSize(column.Type)
 		if !ok && t.unreadable == nil {
-			t.unreadable = fmt.Errorf("column %d of %s.%s: column type %s is unknown: %w",
+			t.unreadable = fmt.Errorf("column %d of %s.%s: %s is unknown: %w",
 				i, t.Schema, t.Name, column.Type, ErrUnsupported)
 		}
 		column.Meta = uint16(metadata.uint(size))

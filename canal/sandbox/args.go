@@ -58,8 +58,12 @@ func (s *Server) args() []string {
 		"--max-allowed-packet=64M",
 	)
 	args = append(args, s.durabilityArgs()...)
-	if s.options.GTID && s.options.Binary.Flavor == MySQL {
-		args = append(args, "--gtid-mode=ON", "--enforce-gtid-consistency=ON")
+	if s.options.Binary.Flavor == MySQL {
+		mode := "OFF" // said as well: MySQL 9 has them on by default
+		if s.options.GTID {
+			mode = "ON"
+		}
+		args = append(args, "--gtid-mode="+mode, "--enforce-gtid-consistency="+mode)
 	}
 	if tls := s.options.TLS; tls != nil {
 		args = append(args, "--ssl-ca="+tls.CA, "--ssl-cert="+tls.ServerCert, "--ssl-key="+tls.ServerKey)

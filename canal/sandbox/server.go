@@ -31,7 +31,7 @@ type Options struct {
 	// Schemas are those that the follower account may read. Nil means "social".
 	Schemas []string
 
-	// GTID turns MySQL's GTIDs on. MariaDB always has its own.
+	// GTID turns MySQL's GTIDs on, or else off. MariaDB always has its own.
 	GTID bool
 
 	// Fast spares the disk: what is committed survives the end of the server

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -27,6 +28,24 @@ type demoOptions struct {
 	rate           int // rows changed a second
 }
 
+// check finds what cannot be before anything is started.
+func (o demoOptions) check() error {
+	room := o.users * (o.users - 1) / 2 // half of all pairs, as social.Load allows
+	switch {
+	case o.users < 10:
+		return fmt.Errorf("--users is %d, and must be at least 10", o.users)
+	case o.follows < 0:
+		return fmt.Errorf("--follows is %d, and must not be negative", o.follows)
+	case o.follows > room:
+		return fmt.Errorf("--follows is %d, and %d users have room for %d at most", o.follows, o.users, room)
+	case o.rate < 1:
+		return fmt.Errorf("--rate is %d, and must be at least 1", o.rate)
+	case o.duration < 0:
+		return fmt.Errorf("--duration is %s, and must not be negative", o.duration)
+	}
+	return nil
+}
+
 const (
 	demoListen   = "127.0.0.1:8080"
 	demoPatience = 2 * time.Minute // for a start, a snapshot, or catching up
@@ -43,8 +62,8 @@ func newDemo() *cobra.Command {
 		Example: "  kith demo\n  kith demo --duration 20s\n  kith demo --server /usr/sbin/mariadbd --users 10000 --follows 50000",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.users < 10 || o.follows < 0 || o.duration < 0 || o.rate < 1 {
-				return &usageError{errors.New("--users must be at least 10, --rate at least 1, and the other numbers not negative")}
+			if err := o.check(); err != nil {
+				return &usageError{fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
 			}
 			return runDemo(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -60,6 +79,9 @@ func newDemo() *cobra.Command {
 
 func runDemo(ctx context.Context, o demoOptions, stdout, stderr io.Writer) (err error) {
 	binary, err := sandbox.Find(o.server)
+	if err != nil && o.server != "" {
+		return &usageError{fmt.Errorf("--server: %w", err)}
+	}
 	if err != nil {
 		return err
 	}
@@ -144,6 +166,9 @@ func demonstrate(ctx, running context.Context, s *service, server *sandbox.Serve
 	}
 	fmt.Fprintf(stdout, "Serving %d edges after %s. Try:\n%s", countEdges(s.index), time.Since(began).Round(time.Millisecond),
 		hints("http://"+s.listener.Addr().String()))
+	if o.duration == 0 {
+		fmt.Fprintln(stdout, "Ctrl-C stops the writers and compares every edge with the server.")
+	}
 
 	writer, err := social.NewWriter(o.users, 2)
 	if err != nil {
@@ -188,10 +213,10 @@ func within(ctx context.Context, d time.Duration, f func(context.Context) error)
 // contextUntil returns a context that ends with either of the two, and after d
 // if that is not 0.
 func contextUntil(parent, also context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(parent)
-	if d > 0 {
-		ctx, cancel = context.WithTimeout(parent, d)
+	if d == 0 {
+		d = math.MaxInt64
 	}
+	ctx, cancel := context.WithTimeout(parent, d)
 	stop := context.AfterFunc(also, cancel)
 	return ctx, func() { stop(); cancel() }
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -73,7 +72,7 @@ func serverOf(t *testing.T, k kind) *sandbox.Server {
 	t.Helper()
 	servers.mu.Lock()
 	defer servers.mu.Unlock()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if s := servers.all[k]; s != nil {
 		if err := s.Thaw(); err != nil {
@@ -87,7 +86,11 @@ func serverOf(t *testing.T, k kind) *sandbox.Server {
 		}
 		return s
 	}
-	s, err := sandbox.Start(ctx, sandbox.Options{Binary: k.binary, GTID: k.gtid, Fast: true, Args: []string{"--local-infile=ON"}})
+	args := []string{"--local-infile=ON"}
+	if k.positions() == gtid.File {
+		args = append(args, "--gtid-mode=OFF") // MySQL 9 has them on
+	}
+	s, err := sandbox.Start(ctx, sandbox.Options{Binary: k.binary, GTID: k.gtid, Fast: true, Args: args})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,12 +119,25 @@ type source struct {
 	db     *sql.DB // of the administrator, in the schema
 }
 
-// eachSource runs a test on a source of every kind.
+// eachSource runs a test on a source of every kind. Tests that harm the server
+// itself, or look at all that it writes, must not be parallel to others.
 func eachSource(t *testing.T, run func(t *testing.T, s *source)) {
 	t.Helper()
 	for _, k := range kinds(t) {
 		t.Run(k.String(), func(t *testing.T) { run(t, newSource(t, k)) })
 	}
+}
+
+// sourcesWith returns a source of every kind with such positions.
+func sourcesWith(t *testing.T, positions gtid.Kind) []*source {
+	t.Helper()
+	var all []*source
+	for _, k := range kinds(t) {
+		if k.positions() == positions {
+			all = append(all, newSource(t, k))
+		}
+	}
+	return all
 }
 
 // newSource makes a schema, with tables and without rows, on the shared server
@@ -185,11 +201,24 @@ func (s *source) parse(t *testing.T, position string) gtid.Position {
 }
 
 // purge makes the source forget the binlogs before the one that it writes now.
+// Servers keep a file that a follower reads, and notice late that one has gone.
 func (s *source) purge(t *testing.T) {
 	t.Helper()
 	s.execute(t, s.db, "FLUSH BINARY LOGS")
 	s.position(t)
 	s.execute(t, s.db, "FLUSH BINARY LOGS")
+	files := s.binlogs(t)
+	last := files[len(files)-1]
+	eventually(t, "the binlogs before "+last+" are gone", func() string { return strings.Join(files, " ") }, func() bool {
+		s.execute(t, s.db, "PURGE BINARY LOGS TO '"+last+"'")
+		files = s.binlogs(t)
+		return files[0] == last
+	})
+}
+
+// binlogs returns the names of the source's binlogs.
+func (s *source) binlogs(t *testing.T) []string {
+	t.Helper()
 	rows, err := s.db.QueryContext(t.Context(), "SHOW BINARY LOGS")
 	if err != nil {
 		t.Fatal(err)
@@ -199,33 +228,33 @@ func (s *source) purge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var last string
+	var names []string
 	for rows.Next() {
+		var name string
 		cells := make([]any, len(columns))
 		for i := range cells {
 			cells[i] = new(sql.RawBytes)
 		}
-		cells[0] = &last
+		cells[0] = &name
 		if err := rows.Scan(cells...); err != nil {
 			t.Fatal(err)
 		}
+		names = append(names, name)
 	}
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
-	// MariaDB waits for the dump threads of followers that have gone: it keeps
-	// a file as long as one is open.
-	s.execute(t, s.db, "PURGE BINARY LOGS TO '"+last+"'")
+	return names
 }
 
-// long says that the tests may take their time: more rows, more rounds.
-func long() bool { return os.Getenv("KITH_TEST_LONG") != "" }
+// patience bounds every wait of the tests.
+const patience = 2 * time.Minute
 
-// eventually waits until cond holds, a minute at most. Cond is called by the
+// eventually waits until cond holds, for some time. Cond is called by the
 // goroutine of the test, and may end it. Say tells at the end what was instead.
 func eventually(t *testing.T, what string, say func() string, cond func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -23,9 +24,8 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
 // run runs the command that args name until it ends or ctx does, and returns
@@ -39,9 +39,12 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 	if err == nil {
 		return exitFine
 	}
-	fmt.Fprintf(stderr, "kith: %v\n", err)
-	var usage *usageError
-	if errors.As(err, &usage) {
+	text := err.Error()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		text = "interrupted" // whatever it was that was cut off
+	}
+	fmt.Fprintf(stderr, "kith: %s\n", strings.ReplaceAll(text, "\n", "\nkith: "))
+	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitUsage
 	}
 	return exitFailed
@@ -61,22 +64,19 @@ func newRoot(env []string) *cobra.Command {
 		Example:       "  kith demo\n  kith serve -c kith.yaml",
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Version:       versionText(),
 		Args:          noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
+		SuggestionsMinimumDistance: 2,
 	}
+	root.SetVersionTemplate(versionLine())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
 	})
 	root.AddCommand(newServe(env), newDemo(), newVersion())
+	root.SetHelpCommand(newHelp())
+	addCompletion(root)
 	return root
-}
-
-// noArguments refuses arguments, with exit code 2.
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	return &usageError{fmt.Errorf("%q is not known to '%s'; see '%[2]s --help'", args[0], cmd.CommandPath())}
 }

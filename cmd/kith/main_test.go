@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"io"
 	"os"
 	"testing"
@@ -27,7 +26,7 @@ type closing struct{ m *testing.M }
 // Run implements testscript.TestingM.
 func (c closing) Run() int {
 	code := c.m.Run()
-	if err := errors.Join(closeServers()); err != nil {
+	if err := closeServers(); err != nil {
 		io.WriteString(os.Stderr, err.Error()+"\n")
 		return max(code, 1)
 	}

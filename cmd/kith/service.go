@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -50,7 +52,7 @@ func newService(c *config.Config, logger *slog.Logger) (_ *service, err error) {
 		return nil, err
 	}
 	if s.directory, err = indexer.OpenDirectory(c.Checkpoint.Dir, logger); err != nil {
-		return nil, fmt.Errorf("checkpoint.dir: %w", err)
+		return nil, explainDirectory(err)
 	}
 	relations := make([]indexer.Relation, len(c.Relations))
 	for i, r := range c.Relations {
@@ -60,7 +62,7 @@ func newService(c *config.Config, logger *slog.Logger) (_ *service, err error) {
 	began := time.Now()
 	bookmark, loaded, err := s.directory.Load(s.index)
 	if err != nil {
-		return nil, err
+		return nil, explainDirectory(err)
 	}
 	if bookmark != nil {
 		logger.Info("checkpoint loaded", "took", time.Since(began).Round(time.Millisecond), "edges", countEdges(s.index))
@@ -93,7 +95,7 @@ func newService(c *config.Config, logger *slog.Logger) (_ *service, err error) {
 
 func (s *service) listen(c *config.Config) (err error) {
 	if s.listener, err = query.Listen(c.HTTP.Listen, 0); err != nil {
-		return fmt.Errorf("http.listen: %w", err)
+		return explainListen("http.listen", err)
 	}
 	if c.HTTP.TLSCert != "" {
 		pair, err := tls.LoadX509KeyPair(c.HTTP.TLSCert, c.HTTP.TLSKey)
@@ -110,10 +112,35 @@ func (s *service) listen(c *config.Config) (err error) {
 		return nil
 	}
 	if s.debugListener, err = query.Listen(c.Debug.Listen, 16); err != nil {
-		return fmt.Errorf("debug.listen: %w", err)
+		return explainListen("debug.listen", err)
 	}
 	s.debugServer = &http.Server{Handler: profiles(), ReadHeaderTimeout: 5 * time.Second}
 	return nil
+}
+
+// explainListen adds the key, and the cure where it is known.
+func explainListen(key string, err error) error {
+	cure := ""
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		cure = "; stop the program that listens there, or choose another port"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		cure = "; choose an address of this machine"
+	case errors.Is(err, fs.ErrPermission):
+		cure = "; choose a port from 1024 on, or give kith the right"
+	}
+	return fmt.Errorf("%s: %w%s", key, err, cure)
+}
+
+// explainDirectory adds the key and the cure.
+func explainDirectory(err error) error {
+	switch {
+	case errors.Is(err, indexer.ErrLocked):
+		return fmt.Errorf("checkpoint.dir: %w; stop that one, or name another directory", err)
+	case errors.Is(err, indexer.ErrTooNew):
+		return fmt.Errorf("checkpoint.dir: %w; run that version, or name another directory", err)
+	}
+	return fmt.Errorf("checkpoint.dir: %w; name a directory that kith may create and write to", err)
 }
 
 // profiles serves net/http/pprof, which would otherwise register itself with
@@ -137,6 +164,7 @@ func (s *service) run(ctx context.Context) error {
 	group.Go(func() error { return s.applier.Run(ctx) })
 	group.Go(func() error { return serveUntil(ctx, s.server, s.listener) })
 	if s.debugServer != nil {
+		s.logger.Info("serving profiles", "debug", s.debugListener.Addr().String())
 		group.Go(func() error { return serveUntil(ctx, s.debugServer, s.debugListener) })
 	}
 	err := group.Wait()

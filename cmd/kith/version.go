@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -29,7 +30,12 @@ func newVersion() *cobra.Command {
 		Example: "  kith version",
 		Args:    noArguments,
 		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintf(cmd.OutOrStdout(), "kith %s (%s, %s/%s)\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			io.WriteString(cmd.OutOrStdout(), versionLine())
 		},
 	}
+}
+
+// versionLine returns what kith version prints.
+func versionLine() string {
+	return fmt.Sprintf("kith %s (%s, %s/%s)\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -19,7 +19,7 @@ type Sizes struct {
 	Users, Follows, Friendships int
 }
 
-// DefaultSizes is a network that loads in seconds and is large enough to tell.
+// The sizes of a network that loads in seconds and is large enough to tell.
 const (
 	DefaultUsers       = 100_000
 	DefaultFollows     = 1_000_000

@@ -1,8 +1,6 @@
 package social
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // transaction is what a writer does at once.
 type transaction struct {

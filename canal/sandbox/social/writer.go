@@ -22,11 +22,10 @@ type Writer struct {
 
 // NewWriter returns a writer for a network of that many users.
 func NewWriter(users int, seed uint64) (*Writer, error) {
-	if users < 2 {
-		return nil, fmt.Errorf("write to schema %s: %w", Schema, Sizes{Users: users}.check())
+	if err := (Sizes{Users: users}).check(); err != nil {
+		return nil, fmt.Errorf("write to schema %s: %w", Schema, err)
 	}
-	g := newGraph(users, seed)
-	return &Writer{graph: g}, nil
+	return &Writer{graph: newGraph(users, seed)}, nil
 }
 
 // Rows returns how many rows have been changed and committed, as the server

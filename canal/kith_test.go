@@ -1,0 +1,328 @@
+package canal_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kithdb/kith/canal"
+	"github.com/kithdb/kith/indexer"
+)
+
+// waitLimit bounds the wait for anything that a follower must do.
+const waitLimit = 20 * time.Second
+
+// heartbeat is short, since idle sources are waited for.
+const heartbeat = 300 * time.Millisecond
+
+var serverIDs atomic.Uint32
+
+// kith is a follower and its index, as cmd/kith wires them.
+type kith struct {
+	t        *testing.T
+	s        *source
+	options  canal.Options
+	follower *canal.Follower
+	index    *indexer.Index
+	stop     func()        // ends following
+	ended    chan struct{} // closed when following has ended
+	err      error         // why, then
+}
+
+// relation reads "table.key.value" of a schema. Its name is the text.
+func relation(schema, text string) canal.Relation {
+	parts := strings.Split(text, ".")
+	return canal.Relation{Name: text, Schema: schema, Table: parts[0], Key: parts[1], Value: parts[2]}
+}
+
+func (s *source) options(t *testing.T, schema string, relations ...string) canal.Options {
+	id := 1<<31 + serverIDs.Add(1)
+	o := canal.Options{
+		Address:   s.Address(),
+		User:      s.User(),
+		Password:  func() (string, error) { return s.Password(), nil },
+		Flavor:    "auto",
+		TLS:       canal.TLS{Mode: canal.TLSPreferred},
+		ServerID:  id,
+		UUID:      fmt.Sprintf("00000000-0000-4000-8000-%012x", id),
+		Heartbeat: heartbeat,
+		Logger:    slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	for _, r := range relations {
+		o.Relations = append(o.Relations, relation(schema, r))
+	}
+	return o
+}
+
+// follow starts to follow relations of one schema. It ends with the test.
+func (s *source) follow(t *testing.T, schema string, relations ...string) *kith {
+	t.Helper()
+	return s.start(t, s.options(t, schema, relations...), newIndex(relationsOf(s.options(t, schema, relations...))))
+}
+
+func relationsOf(o canal.Options) []indexer.Relation {
+	var relations []indexer.Relation
+	for _, r := range o.Relations {
+		relations = append(relations, indexer.Relation{Name: r.Name, Table: r.Schema + "." + r.Table, Key: r.Key, Value: r.Value})
+	}
+	return relations
+}
+
+func newIndex(relations []indexer.Relation) *indexer.Index { return indexer.NewIndex(relations) }
+
+func (s *source) start(t *testing.T, o canal.Options, index *indexer.Index) *kith {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	return s.startIn(t, ctx, cancel, o, index)
+}
+
+// startIn starts a follower in a context, which cancel ends.
+func (s *source) startIn(t *testing.T, ctx context.Context, cancel func(), o canal.Options, index *indexer.Index) *kith {
+	t.Helper()
+	follower, err := canal.NewFollower(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &kith{t: t, s: s, options: o, follower: follower, index: index, stop: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(k.ended)
+		k.err = k.run(ctx)
+	}()
+	t.Cleanup(k.halt)
+	return k
+}
+
+// run is the loop of indexer.Applier without its checkpoints.
+func (k *kith) run(ctx context.Context) error {
+	for {
+		batch, err := k.follower.Next(ctx)
+		if err != nil {
+			return err
+		}
+		k.index.Apply(batch)
+		k.follower.Applied()
+	}
+}
+
+func (k *kith) halt() {
+	k.stop()
+	<-k.ended
+}
+
+// bookmark ends following and returns what is needed to go on.
+func (k *kith) bookmark() json.RawMessage {
+	k.t.Helper()
+	k.halt()
+	if !errors.Is(k.err, context.Canceled) {
+		k.t.Fatalf("following ended with %v, want the end of its context", k.err)
+	}
+	b, err := k.follower.Bookmark()
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return b
+}
+
+// restart goes on from a bookmark with the same index, as from a checkpoint.
+func (k *kith) restart() *kith {
+	k.t.Helper()
+	return k.s.start(k.t, k.resume(), k.index)
+}
+
+// resume ends following and returns the options to go on with.
+func (k *kith) resume() canal.Options {
+	k.t.Helper()
+	o := k.options
+	o.Bookmark = k.bookmark()
+	o.Loaded = nil
+	for i, r := range k.index.Status() {
+		o.Loaded = append(o.Loaded, r.State == indexer.Live)
+		if r.State != indexer.Live { // a checkpoint does not hold it
+			id := indexer.RelationID(i)
+			k.index.Apply(indexer.Batch{
+				Changes:     []indexer.Change{{Relation: id, Op: indexer.Clear}},
+				Transitions: []indexer.Transition{{Relation: id, State: indexer.Loading}},
+			})
+		}
+	}
+	return o
+}
+
+// refused waits for the end of a start that must fail, and returns its error.
+func (k *kith) refused() error {
+	k.t.Helper()
+	select {
+	case <-k.ended:
+		return k.err
+	case <-time.After(waitLimit):
+		k.t.Fatalf("it was not refused: %+v", k.follower.Status())
+		return nil
+	}
+}
+
+// wait waits until a condition holds, and fails when following ends before.
+func (k *kith) wait(what string, holds func() bool) {
+	k.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
+	defer cancel()
+	eventually(k.t, ctx, func() string {
+		return fmt.Sprintf("%s; %+v, position %s, relations %+v", what, k.follower.Status(), k.follower.Position(), k.index.Status())
+	}, func() bool {
+		select {
+		case <-k.ended:
+			k.t.Fatalf("%s: following ended: %v", what, k.err)
+		default:
+		}
+		return holds()
+	})
+}
+
+// waitOr waits until a condition holds or a channel is closed.
+func (k *kith) waitOr(over <-chan struct{}, holds func() bool) {
+	k.t.Helper()
+	again := time.NewTicker(tick)
+	defer again.Stop()
+	for !holds() {
+		select {
+		case <-over:
+			return
+		case <-again.C:
+		}
+	}
+}
+
+// position is that of everything committed by now.
+func (s *source) position(t testing.TB) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
+	defer cancel()
+	position, err := canal.CurrentPosition(ctx, s.DB())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return position
+}
+
+func (k *kith) covers(position string) bool {
+	k.t.Helper()
+	covers, err := k.follower.Covers(position)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return covers
+}
+
+// catchUp waits until everything committed by now is applied and no relation
+// is being read.
+func (k *kith) catchUp() {
+	k.t.Helper()
+	position := k.s.position(k.t)
+	k.wait("catch up to "+position, func() bool {
+		for _, r := range k.index.Status() {
+			if r.State == indexer.Loading {
+				return false
+			}
+		}
+		return k.covers(position)
+	})
+}
+
+// exact catches up and compares: every relation must be live and equal to its
+// table.
+func (k *kith) exact() {
+	k.t.Helper()
+	k.catchUp()
+	for i, r := range k.index.Status() {
+		if r.State != indexer.Live {
+			k.t.Errorf("relation %s is %s (%s), want live", r.Name, r.State, r.Reason)
+			continue
+		}
+		k.compare(indexer.RelationID(i))
+	}
+}
+
+// compare compares a relation with its table.
+func (k *kith) compare(id indexer.RelationID) {
+	k.t.Helper()
+	r := k.index.Status()[id]
+	want := k.s.edges(k.t, k.options.Relations[id])
+	missing := 0
+	for e := range want {
+		if !k.index.Contains(id, e[0], e[1]) {
+			if missing++; missing <= 5 {
+				k.t.Errorf("relation %s lacks %d -> %d", r.Name, e[0], e[1])
+			}
+		}
+	}
+	if missing > 0 || r.Edges != uint64(len(want)) {
+		k.t.Errorf("relation %s has %d edges and lacks %d of the %d of table %s", r.Name, r.Edges, missing, len(want), r.Table)
+	}
+}
+
+// edges returns the edges of a table: its rows that hold two ids.
+func (s *source) edges(t *testing.T, r canal.Relation) map[[2]uint64]bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
+	defer cancel()
+	rows, err := s.DB().QueryContext(ctx, fmt.Sprintf(
+		"SELECT CAST(`%s` AS CHAR), CAST(`%s` AS CHAR) FROM `%s`.`%s` WHERE `%[1]s` >= 0 AND `%[2]s` >= 0", r.Key, r.Value, r.Schema, r.Table))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	edges := make(map[[2]uint64]bool)
+	for rows.Next() {
+		var key, value string
+		if err := rows.Scan(&key, &value); err != nil {
+			t.Fatal(err)
+		}
+		edges[[2]uint64{number(t, key), number(t, value)}] = true
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return edges
+}
+
+func number(t *testing.T, text string) uint64 {
+	t.Helper()
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// stateOf returns the state of a relation and the reason for it.
+func (k *kith) stateOf(name string) (indexer.State, string) {
+	k.t.Helper()
+	for _, r := range k.index.Status() {
+		if r.Name == name {
+			return r.State, r.Reason
+		}
+	}
+	k.t.Fatalf("no relation %s", name)
+	return 0, ""
+}
+
+// halted checks that a relation is halted, for a reason that has every word.
+func (k *kith) halted(name string, words ...string) {
+	k.t.Helper()
+	state, reason := k.stateOf(name)
+	if state != indexer.Halted {
+		k.t.Errorf("relation %s is %s (%s), want halted", name, state, reason)
+		return
+	}
+	for _, word := range words {
+		if !strings.Contains(reason, word) {
+			k.t.Errorf("relation %s is halted because %q, want %q in it", name, reason, word)
+		}
+	}
+}

@@ -1,0 +1,320 @@
+package canal_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/kithdb/kith/canal"
+	"github.com/kithdb/kith/canal/sandbox"
+)
+
+// unfit are tables that cannot be followed, each with what the refusal says.
+var unfit = []struct {
+	name     string
+	on       func(s *source) bool
+	create   []string
+	relation string
+	words    []string
+}{
+	{name: "unknown table", relation: "missing.a.b", words: []string{"table SCHEMA.missing does not exist", "check the relation's table"}},
+	{name: "unknown column", relation: "pair.a.z", words: []string{"relation pair.a.z", "no column z", "its columns are a, b"}},
+	{name: "text column", create: []string{"CREATE TABLE x (a VARCHAR(10), b INT, PRIMARY KEY (a, b))"}, relation: "x.a.b",
+		words: []string{"column a is varchar(10)", "integer columns only"}},
+	{name: "decimal column", create: []string{"CREATE TABLE x (a INT, b DECIMAL(10,0), PRIMARY KEY (a, b))"}, relation: "x.a.b",
+		words: []string{"column b is decimal(10,0)"}},
+	{name: "year column", create: []string{"CREATE TABLE x (a INT, b YEAR, PRIMARY KEY (a, b))"}, relation: "x.a.b", words: []string{"column b is year"}},
+	{name: "bit column", create: []string{"CREATE TABLE x (a INT, b BIT(20), PRIMARY KEY (a, b))"}, relation: "x.b.a", words: []string{"column b is bit(20)"}},
+	{name: "view", create: []string{"CREATE VIEW x AS SELECT * FROM pair"}, relation: "x.a.b", words: []string{"it is a view", "only plain tables"}},
+	{name: "another engine", create: []string{"CREATE TABLE x (a INT, b INT, PRIMARY KEY (a, b)) ENGINE=MyISAM"}, relation: "x.a.b",
+		words: []string{"its engine is MyISAM", "ALTER TABLE SCHEMA.x ENGINE = InnoDB"}},
+	{name: "no unique key", create: []string{"CREATE TABLE x (a INT, b INT, KEY (a, b))"}, relation: "x.a.b",
+		words: []string{"no unique key", "ALTER TABLE SCHEMA.x ADD UNIQUE KEY (`a`, `b`)"}},
+	{name: "unique key of another column", create: []string{"CREATE TABLE x (a INT, b INT, c INT, UNIQUE KEY (a, c), PRIMARY KEY (a, b, c))"},
+		relation: "x.a.b", words: []string{"no unique key"}},
+	{name: "unique key of an expression", on: func(s *source) bool { return s.atLeast(sandbox.MySQL, "8.0.13") },
+		create: []string{"CREATE TABLE x (a INT, b INT, UNIQUE KEY (a, (b + 1)))"}, relation: "x.a.b", words: []string{"no unique key"}},
+	{name: "unique over a period", on: func(s *source) bool { return s.atLeast(sandbox.MariaDB, "10.5.3") },
+		create:   []string{"CREATE TABLE x (a INT, b INT, s DATE, e DATE, PERIOD FOR p (s, e), UNIQUE KEY (a, b, p WITHOUT OVERLAPS))"},
+		relation: "x.a.b", words: []string{"no unique key"}},
+	{name: "system-versioned", on: (*source).isMaria,
+		create:   []string{"CREATE TABLE x (a INT, b INT, PRIMARY KEY (a, b)) WITH SYSTEM VERSIONING"},
+		relation: "x.a.b", words: []string{"it is a system versioned", "only plain tables"}},
+	{name: "sequence", on: (*source).isMaria, create: []string{"CREATE SEQUENCE x"}, relation: "x.minimum_value.cycle_count", words: []string{"it is a sequence"}},
+}
+
+func TestUnfitTablesAreRefused(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		s.run(t, schema, createPair)
+		for _, u := range unfit {
+			if u.on != nil && !u.on(s) {
+				continue
+			}
+			t.Run(u.name, func(t *testing.T) {
+				s.run(t, schema, u.create...)
+				if len(u.create) > 0 {
+					kind := strings.Fields(u.create[0])[1]
+					defer s.run(t, schema, "DROP "+kind+" x")
+				}
+				k := s.follow(t, schema, "pair.a.b", u.relation)
+				wantError(t, k.refused(), inSchema(schema, u.words)...)
+			})
+		}
+		t.Run("all at once", func(t *testing.T) {
+			k := s.follow(t, schema, "missing.a.b", "pair.y.b", "pair.a.z")
+			wantError(t, k.refused(), "missing does not exist", "no column y", "no column z", "relation pair.y.b", "relation pair.a.z")
+		})
+		t.Run("unknown schema", func(t *testing.T) {
+			k := s.follow(t, "no_such_schema", "pair.a.b")
+			wantError(t, k.refused(), "may not read table no_such_schema.pair", "GRANT SELECT ON `no_such_schema`.*", "does not exist")
+		})
+		t.Run("unknown schema, all rights", func(t *testing.T) {
+			o := s.as(t, s.options(t, "no_such_schema", "pair.a.b"), "SELECT, REPLICATION SLAVE, REPLICATION CLIENT ON *.*")
+			wantError(t, s.start(t, o, newIndex(relationsOf(o))).refused(), "no_such_schema.pair does not exist")
+		})
+	})
+}
+
+// as returns options to follow with another account, which has these rights.
+func (s *source) as(t *testing.T, o canal.Options, rights ...string) canal.Options {
+	t.Helper()
+	user := fmt.Sprintf("user%d", schemas.Add(1))
+	statements := []string{"SET sql_log_bin = 0", "CREATE USER " + user + " IDENTIFIED BY 'of-" + user + "'"}
+	for _, r := range rights {
+		statements = append(statements, "GRANT "+r+" TO "+user)
+	}
+	s.run(t, "", statements...)
+	t.Cleanup(func() { s.run(t, "", "SET sql_log_bin = 0", "DROP USER "+user) })
+	o.User, o.Password = user, func() (string, error) { return "of-" + user, nil }
+	return o
+}
+
+func TestRights(t *testing.T) {
+	const replication = "REPLICATION SLAVE, REPLICATION CLIENT ON *.*"
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		s.run(t, schema, createPair, "INSERT INTO pair VALUES (1, 1)")
+		o := s.options(t, schema, "pair.a.b")
+		lock := "LOCK TABLES ON " + schema + ".*"
+		read := "SELECT ON " + schema + ".*"
+		cases := []struct {
+			name   string
+			rights []string
+			words  []string // of the refusal, none if there is none
+		}{
+			{"no SELECT", []string{replication, lock}, []string{"may not read table " + schema + ".pair", "GRANT SELECT ON `" + schema + "`.*"}},
+			{"SELECT of columns", []string{replication, lock, "SELECT (a, b) ON " + schema + ".pair"}, []string{"GRANT SELECT ON `" + schema + "`.*"}},
+			{"SELECT of the table", []string{replication, lock, "SELECT ON " + schema + ".pair"}, nil},
+			{"no REPLICATION SLAVE", []string{"REPLICATION CLIENT ON *.*", lock, read}, []string{"GRANT REPLICATION SLAVE"}},
+		}
+		if !s.isMaria() {
+			cases = append(cases, struct {
+				name   string
+				rights []string
+				words  []string
+			}{"no REPLICATION CLIENT", []string{"REPLICATION SLAVE ON *.*", lock, read}, []string{"GRANT", "REPLICATION CLIENT"}})
+		}
+		if !s.isMaria() && !s.gtid {
+			cases = append(cases, struct {
+				name   string
+				rights []string
+				words  []string
+			}{"no LOCK TABLES", []string{replication, read}, []string{"GRANT LOCK TABLES ON `" + schema + "`.*", "gtid_mode=ON"}})
+		}
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				o := s.as(t, o, c.rights...)
+				k := s.start(t, o, newIndex(relationsOf(o)))
+				if len(c.words) == 0 {
+					k.exact()
+					return
+				}
+				wantError(t, k.refused(), c.words...)
+				if rows := k.follower.Status().Rows[0].Snapshot; rows != 0 {
+					t.Errorf("%d rows were read before the refusal", rows)
+				}
+			})
+		}
+	})
+}
+
+func TestWrongPassword(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		o := s.options(t, "x", "pair.a.b")
+		o.Password = func() (string, error) { return "Not-The-Passw0rd", nil }
+		err := s.start(t, o, newIndex(relationsOf(o))).refused()
+		wantError(t, err, "refuses user "+s.User(), "source.password")
+		if strings.Contains(err.Error(), "Not-The-Passw0rd") {
+			t.Errorf("error %q tells the password", err)
+		}
+		o.Password = func() (string, error) { return "", errors.New("the file of the password is gone") }
+		wantError(t, s.start(t, o, newIndex(relationsOf(o))).refused(), "the file of the password is gone")
+	})
+}
+
+func TestServerSettings(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		s.run(t, schema, createPair)
+		for _, format := range []string{"STATEMENT", "MIXED"} {
+			t.Run(format, func(t *testing.T) {
+				s.setGlobal(t, "binlog_format", format)
+				wantError(t, s.follow(t, schema, "pair.a.b").refused(), "binlog_format is "+format, "SET GLOBAL binlog_format = 'ROW'")
+			})
+		}
+	})
+}
+
+func TestServerDown(t *testing.T) {
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		s := startSource(t, o)
+		schema := s.schema(t)
+		s.run(t, schema, createPair, "INSERT INTO pair VALUES (1, 1)")
+		k := s.follow(t, schema, "pair.a.b")
+		k.exact()
+		resume := k.resume()
+		s.Kill()
+		wantError(t, s.follow(t, schema, "pair.a.b").refused(), "reach the source "+s.Address(), "connection refused")
+
+		// With something to serve it waits for the server.
+		k = s.start(t, resume, k.index)
+		k.wait("the first try", func() bool { return k.follower.Status().Error != "" })
+		if lag := k.follower.Lag(); lag == 0 {
+			t.Error("lag is 0 without a source")
+		}
+		if err := s.Restart(testContext(t)); err != nil {
+			t.Fatal(err)
+		}
+		s.run(t, schema, "INSERT INTO pair VALUES (2, 2)")
+		k.exact()
+		s.schema(t)
+	})
+}
+
+func TestNoBinlog(t *testing.T) {
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		o.Args = append(o.Args, "--skip-log-bin")
+		s := startSource(t, o)
+		schema := s.schema(t)
+		s.run(t, schema, createPair)
+		wantError(t, s.follow(t, schema, "pair.a.b").refused(), "log_bin is OFF", "--log-bin")
+	})
+}
+
+// TestReplicaWithoutUpdates follows a replica that keeps what it replicates to
+// itself.
+func TestReplicaWithoutUpdates(t *testing.T) {
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		primary := startSource(t, o)
+		primary.run(t, "", "CREATE DATABASE social", "CREATE TABLE social.pair (a INT PRIMARY KEY)", "INSERT INTO social.pair VALUES (1)")
+		o.Args = append(o.Args, "--skip-log-slave-updates")
+		server, err := sandbox.StartReplica(testContext(t), primary.Server, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { server.Close() })
+		if err := server.WaitFor(testContext(t), primary.Server); err != nil {
+			t.Fatal(err)
+		}
+		s := &source{server, o.GTID}
+		wantError(t, s.follow(t, "social", "pair.a.a").refused(), "is a replica", "log_replica_updates=ON", "follow its primary")
+	})
+}
+
+// cascades are foreign keys of a table child (key, value, other); harmless says
+// that no edge changes with the parent.
+var cascades = []struct {
+	column, rules string
+	harmless      bool
+}{
+	{"k", "ON DELETE CASCADE", false}, {"v", "ON DELETE CASCADE", false}, {"o", "ON DELETE CASCADE", false},
+	{"k", "ON DELETE SET NULL", false}, {"v", "ON DELETE SET NULL", false}, {"o", "ON DELETE SET NULL", true},
+	{"k", "ON UPDATE CASCADE", false}, {"v", "ON UPDATE CASCADE", false}, {"o", "ON UPDATE CASCADE", true},
+	{"k", "ON UPDATE SET NULL", false}, {"o", "ON UPDATE SET NULL", true},
+	{"k", "ON DELETE RESTRICT ON UPDATE NO ACTION", true}, {"k", "", true}, {"v", "ON DELETE NO ACTION", true},
+	{"o", "ON UPDATE CASCADE ON DELETE CASCADE", false}, {"k", "ON DELETE RESTRICT ON UPDATE CASCADE", false},
+}
+
+// TestForeignKeys changes parents of followed tables. Where the server does not
+// log what that does to the children, they are refused.
+func TestForeignKeys(t *testing.T) {
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		s := startSource(t, o)
+		if !s.atLeast(sandbox.MySQL, "9.6.0") {
+			testForeignKeys(t, s, false)
+			return
+		}
+		t.Run("native=OFF", func(t *testing.T) { testForeignKeys(t, s, true) })
+		o.Args = append(o.Args, "--innodb-native-foreign-keys=ON")
+		t.Run("native=ON", func(t *testing.T) { testForeignKeys(t, startSource(t, o), false) })
+	})
+}
+
+func testForeignKeys(t *testing.T, s *source, logged bool) {
+	for _, c := range cascades {
+		t.Run(strings.TrimSpace(c.column+" "+c.rules), func(t *testing.T) {
+			schema := s.schema(t)
+			s.run(t, schema, "CREATE TABLE parent (id INT PRIMARY KEY)",
+				"CREATE TABLE child (k INT NULL, v INT NULL, o INT NULL, UNIQUE KEY (k, v), CONSTRAINT `f``1` FOREIGN KEY ("+c.column+") REFERENCES parent (id) "+c.rules+")",
+				"INSERT INTO parent VALUES (1), (2), (3), (4), (5)", "INSERT INTO child VALUES (1, 1, 1), (2, 2, 2), (3, 3, 3)")
+			k := s.follow(t, schema, "child.k.v")
+			if !c.harmless && !logged {
+				wantError(t, k.refused(), "relation child.k.v", "foreign key f`1 to parent", "without a trace", "innodb_native_foreign_keys=OFF")
+				return
+			}
+			k.exact()
+			for _, statement := range []string{"DELETE FROM parent WHERE id = 1", "UPDATE parent SET id = 20 WHERE id = 2"} {
+				// The rule may forbid it.
+				if _, err := s.DB().ExecContext(testContext(t), strings.Replace(statement, "parent", schema+".parent", 1)); err != nil && !strings.Contains(err.Error(), "foreign key constraint") {
+					t.Fatal(err)
+				}
+			}
+			k.exact()
+		})
+	}
+	t.Run("added later", func(t *testing.T) {
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE parent (id INT PRIMARY KEY)", "CREATE TABLE child (k INT NULL, v INT NULL, UNIQUE KEY (k, v))")
+		k := s.follow(t, schema, "child.k.v")
+		k.exact()
+		s.run(t, schema, "ALTER TABLE child ADD FOREIGN KEY (k) REFERENCES parent (id) ON DELETE CASCADE")
+		k.catchUp()
+		k.halted("child.k.v", "definition may have changed")
+	})
+	t.Run("names without quotes", func(t *testing.T) {
+		s.setGlobal(t, "sql_quote_show_create", "0")
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE parent (id INT PRIMARY KEY)",
+			"CREATE TABLE child (k INT NULL, v INT NULL, UNIQUE KEY (k, v), FOREIGN KEY (k) REFERENCES parent (id) ON DELETE CASCADE)")
+		k := s.follow(t, schema, "child.k.v")
+		if logged {
+			k.exact()
+			return
+		}
+		wantError(t, k.refused(), "without a trace")
+	})
+}
+
+// TestGeneratedPrimaryKey follows a table whose primary key the server has made
+// up, and hides if it is told to.
+func TestGeneratedPrimaryKey(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		if !s.atLeast(sandbox.MySQL, "8.0.30") {
+			return // knows no such thing
+		}
+		for _, show := range []string{"ON", "OFF"} {
+			t.Run("show="+show, func(t *testing.T) {
+				s.setGlobal(t, "show_gipk_in_create_table_and_information_schema", show)
+				schema := s.schema(t)
+				s.run(t, schema, "SET SESSION sql_generate_invisible_primary_key = ON",
+					"CREATE TABLE g (a BIGINT UNSIGNED, x VARCHAR(10), b BIGINT UNSIGNED, UNIQUE KEY (a, b))", "INSERT INTO g VALUES (1, 'x', 2), (3, NULL, 4)")
+				k := s.follow(t, schema, "g.a.b")
+				k.exact()
+				s.run(t, schema, "INSERT INTO g VALUES (5, 'y', 18446744073709551615)", "UPDATE g SET b = 7 WHERE a = 1", "DELETE FROM g WHERE a = 3")
+				k.exact()
+			})
+		}
+	})
+}

@@ -1,0 +1,174 @@
+package canal
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kithdb/kith/canal/gtid"
+)
+
+// frame returns a packet of the protocol that holds an event.
+func frame(event string) []byte {
+	n := len(event) + 1
+	return append([]byte{byte(n), byte(n >> 8), byte(n >> 16), 0, statusOK}, event...)
+}
+
+// pipeStream returns a stream and the source's end of it.
+func pipeStream(t *testing.T, silence time.Duration) (*stream, net.Conn) {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	t.Cleanup(func() { ours.Close(); theirs.Close() })
+	return newStream(nil, ours, silence), theirs
+}
+
+// TestStreamIsPatientWithBacklog sends packets for several times the silence
+// that is allowed, and none ends where a piece of the network ends: the stream
+// always holds half of one.
+func TestStreamIsPatientWithBacklog(t *testing.T) {
+	const silence = 60 * time.Millisecond
+	s, source := pipeStream(t, silence)
+	event := strings.Repeat("e", 100)
+	sent := make(chan error, 1)
+	go func() {
+		packet := frame(event)
+		piece := append(packet[50:len(packet):len(packet)], packet[:50]...)
+		if _, err := source.Write(packet[:50]); err != nil {
+			sent <- err
+			return
+		}
+		pieces := time.NewTicker(silence / 6)
+		defer pieces.Stop()
+		for range 30 {
+			<-pieces.C
+			if _, err := source.Write(piece); err != nil {
+				sent <- err
+				return
+			}
+		}
+		sent <- source.Close()
+	}()
+	for i := 0; ; i++ {
+		packet, err := s.next(t.Context())
+		if errors.Is(err, io.ErrUnexpectedEOF) && i == 30 {
+			break
+		}
+		if err != nil || string(packet) != event {
+			t.Fatalf("packet %d = %q, %v", i, packet, err)
+		}
+	}
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStreamNoticesSilence(t *testing.T) {
+	s, source := pipeStream(t, 50*time.Millisecond)
+	go source.Write(frame("first")[:7]) // and no more
+	if _, err := s.next(t.Context()); !errors.Is(err, errSilent) {
+		t.Errorf("half a packet, then nothing: %v, want %v", err, errSilent)
+	}
+}
+
+func TestStreamEndsWithContext(t *testing.T) {
+	s, _ := pipeStream(t, time.Hour)
+	ctx, cancel := context.WithCancel(t.Context())
+	stop := context.AfterFunc(ctx, s.interrupt)
+	defer stop()
+	go cancel()
+	if _, err := s.next(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("next after the end of its context: %v", err)
+	}
+	if _, err := s.next(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("next once more: %v", err)
+	}
+}
+
+// TestStreamJoinsFrames sends packets around the size at which the protocol
+// splits them, and around that of our buffer.
+func TestStreamJoinsFrames(t *testing.T) {
+	for _, size := range []int{1, readBuffer - 1, readBuffer, readBuffer + 1, maxFrame - 1, maxFrame, maxFrame + 1, 2 * maxFrame} {
+		s, source := pipeStream(t, 10*time.Second)
+		payload := make([]byte, size) // begins with statusOK
+		payload[size-1] = 7
+		if size == 1 {
+			payload[0] = statusOK
+		}
+		go func() {
+			for rest := payload; ; {
+				n := min(len(rest), maxFrame)
+				source.Write([]byte{byte(n), byte(n >> 8), byte(n >> 16), 0})
+				source.Write(rest[:n])
+				if rest = rest[n:]; n < maxFrame {
+					break
+				}
+			}
+			source.Write(frame("after"))
+		}()
+		packet, err := s.next(t.Context())
+		if err != nil || len(packet) != size-1 || size > 1 && packet[size-2] != 7 {
+			t.Fatalf("packet of %d bytes came as %d, %v", size-1, len(packet), err)
+		}
+		if packet, err := s.next(t.Context()); err != nil || string(packet) != "after" {
+			t.Fatalf("packet after one of %d bytes = %q, %v", size-1, packet, err)
+		}
+	}
+}
+
+func TestStreamRefusesOddPackets(t *testing.T) {
+	for name, bytes := range map[string][]byte{
+		"ended the binlog stream": {1, 0, 0, 0, statusEOF},
+		"empty packet":            {0, 0, 0, 0},
+		"unknown kind 0x5":        {1, 0, 0, 0, 5},
+		"unexpected EOF":          {9, 0, 0, 0, statusOK, 1},
+	} {
+		s, source := pipeStream(t, 10*time.Second)
+		go func() {
+			source.Write(bytes)
+			source.Close()
+		}()
+		if _, err := s.next(t.Context()); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("packet %v: %v, want %q", bytes, err, name)
+		}
+	}
+}
+
+func TestRegisterCommand(t *testing.T) {
+	got := registerCommand(&Options{ServerID: 0x04030201})
+	want := "\x00\x00\x00\x00" + // room for the frame's header
+		"\x15" + "\x01\x02\x03\x04" + "\x04kith" + "\x00\x00" + "\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00"
+	if string(got) != want {
+		t.Errorf("COM_REGISTER_SLAVE = %x, want %x", got, want)
+	}
+}
+
+func TestDumpCommand(t *testing.T) {
+	const header, id = "\x00\x00\x00\x00", "\x04\x03\x02\x01"
+	set := "\x01\x00\x00\x00\x00\x00\x00\x00" + // one server
+		"\x11\x11\x11\x11\x22\x22\x33\x33\x44\x44\x55\x55\x55\x55\x55\x55" +
+		"\x01\x00\x00\x00\x00\x00\x00\x00" + // with one interval
+		"\x01\x00\x00\x00\x00\x00\x00\x00" + "\x08\x00\x00\x00\x00\x00\x00\x00" // from 1 to before 8
+	for _, c := range []struct {
+		kind       gtid.Kind
+		from, want string
+	}{
+		{gtid.MySQL, "11111111-2222-3333-4444-555555555555:1-7",
+			header + "\x1e\x00\x00" + id + "\x00\x00\x00\x00" + "\x04\x00\x00\x00\x00\x00\x00\x00" + "\x30\x00\x00\x00" + set},
+		{gtid.MySQL, "",
+			header + "\x1e\x00\x00" + id + "\x00\x00\x00\x00" + "\x04\x00\x00\x00\x00\x00\x00\x00" + "\x08\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00"},
+		{gtid.File, "binlog.000123:4294967295", header + "\x12" + "\xff\xff\xff\xff" + "\x00\x00" + id + "binlog.000123"},
+		{gtid.Maria, "0-1-5", header + "\x12" + "\x00\x00\x00\x00" + "\x00\x00" + id},
+	} {
+		from, err := gtid.ParsePosition(c.kind, c.from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := dumpCommand(0x01020304, from); string(got) != c.want {
+			t.Errorf("command to dump from %s =\n%x, want\n%x", c.from, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package canal_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/kithdb/kith/indexer"
+)
+
+const createPair = "CREATE TABLE pair (a BIGINT UNSIGNED NOT NULL, b BIGINT UNSIGNED NOT NULL, PRIMARY KEY (a, b))"
+
+// xa returns the statements of an XA transaction up to its end.
+func xa(xid string, statements ...string) []string {
+	return append(append([]string{"XA START " + xid}, statements...), "XA END "+xid)
+}
+
+func TestXA(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		s.run(t, schema, createPair, "INSERT INTO pair VALUES (1, 1), (2, 2), (3, 3)")
+		k := s.follow(t, schema, "pair.a.b", "pair.b.a")
+		k.exact()
+
+		s.run(t, schema, xa("'one'", "INSERT INTO pair VALUES (10, 10)", "DELETE FROM pair WHERE a = 1")...)
+		c := s.connect(t, schema)
+		defer c.close()
+		c.run(xa("'phase'", "INSERT INTO pair VALUES (11, 11)")...)
+		c.run("XA COMMIT 'phase' ONE PHASE")
+		k.exact()
+
+		// Two phases, with rows that nobody sees in between.
+		c.run(xa("'two','branch',7", "INSERT INTO pair VALUES (12, 12)", "UPDATE pair SET b = 22 WHERE a = 2")...)
+		c.run("XA PREPARE 'two','branch',7")
+		k.exact()
+		if k.index.Contains(0, 12, 12) {
+			t.Error("an edge of a transaction that is only prepared is there")
+		}
+		k = k.restart()
+		k.exact()
+		c.run("XA COMMIT 'two','branch',7")
+		k.exact()
+		if !k.index.Contains(0, 12, 12) {
+			t.Error("an edge of a transaction that was prepared, then committed, is missing")
+		}
+
+		// Rolled back after the prepare, with a restart between the two.
+		c.run(xa("'back'", "INSERT INTO pair VALUES (13, 13)")...)
+		c.run("XA PREPARE 'back'")
+		k.catchUp()
+		k = k.restart()
+		k.catchUp()
+		c.run("XA ROLLBACK 'back'")
+		k.exact()
+
+		// An xid of bytes, and one that is used again.
+		for i := range 3 {
+			c.run(xa("X'00ff2761','',0", fmt.Sprintf("INSERT INTO pair VALUES (20, %d)", i))...)
+			c.run("XA PREPARE X'00ff2761','',0")
+			s.run(t, schema, fmt.Sprintf("INSERT INTO pair VALUES (21, %d)", i))
+			c.run([]string{"XA COMMIT", "XA ROLLBACK", "XA COMMIT"}[i] + " X'00ff2761','',0")
+		}
+		k.exact()
+	})
+}
+
+// TestXAPreparedBeforeTheStart commits a transaction whose rows the follower
+// has never seen.
+func TestXAPreparedBeforeTheStart(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		s.run(t, schema, createPair, "CREATE TABLE other (a INT PRIMARY KEY)", "INSERT INTO pair VALUES (1, 1)")
+		c := s.connect(t, schema)
+		defer c.close()
+		c.run(xa("'early'", "INSERT INTO other VALUES (5)")...)
+		c.run("XA PREPARE 'early'")
+		k := s.follow(t, schema, "pair.a.b", "other.a.a")
+		k.wait("the snapshot", func() bool {
+			state, _ := k.stateOf("pair.a.b")
+			return state == indexer.Live || !s.isMaria() && !s.gtid
+		})
+		c.run("XA COMMIT 'early'")
+		k.catchUp()
+		if s.isMaria() || s.gtid {
+			k.halted("pair.a.b", schema+".pair", "binlog.0", "prepared before", "Restart kith")
+			k.halted("other.a.a", schema+".other", "binlog.0", "prepared before", "Restart kith")
+		}
+		k = k.restart()
+		k.exact() // for it was read again
+	})
+}
+
+// TestRelationAddedWhileXAIsPrepared: the rows of the transaction were not kept
+// for the relation that is new.
+func TestRelationAddedWhileXAIsPrepared(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		if !s.isMaria() && !s.gtid {
+			return // the snapshot's lock waits for the transaction
+		}
+		schema := s.schema(t)
+		s.run(t, schema, createPair, "CREATE TABLE other (a INT, b INT, c INT, PRIMARY KEY (a, b), UNIQUE KEY (a, c))",
+			"INSERT INTO pair VALUES (1, 1)", "INSERT INTO other VALUES (1, 2, 3)")
+		k := s.follow(t, schema, "pair.a.b", "other.a.b")
+		k.exact()
+		c := s.connect(t, schema)
+		defer c.close()
+		c.run(xa("'now'", "INSERT INTO pair VALUES (2, 2)", "INSERT INTO other VALUES (5, 6, 7)")...)
+		c.run("XA PREPARE 'now'")
+		k.catchUp()
+
+		o := k.resume()
+		changed := s.options(t, schema, "pair.b.a", "pair.a.b", "other.a.b")
+		changed.Relations[2].Value = "c" // of the same name
+		o.Relations, o.Loaded = changed.Relations, []bool{false, true, false}
+		index := newIndex(relationsOf(o))
+		index.Apply(indexer.Batch{ // what the checkpoint holds
+			Changes:     []indexer.Change{{Relation: 1, Op: indexer.Add, Key: 1, Value: 1}},
+			Transitions: []indexer.Transition{{Relation: 1, State: indexer.Live}},
+		})
+		k = s.start(t, o, index)
+		k.catchUp()
+		c.run("XA COMMIT 'now'")
+		k.catchUp()
+		k.halted("pair.b.a", "prepared before")
+		k.halted("other.a.b", "prepared before")
+		if state, reason := k.stateOf("pair.a.b"); state != indexer.Live {
+			t.Errorf("relation pair.a.b is %s (%s), want live", state, reason)
+		}
+		k.compare(1)
+	})
+}
+
+// TestEmptyXA ends XA transactions that changed nothing.
+func TestEmptyXA(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		s.run(t, schema, createPair, "INSERT INTO pair VALUES (1, 1)")
+		k := s.follow(t, schema, "pair.a.b")
+		k.exact()
+		c := s.connect(t, schema)
+		defer c.close()
+		c.run(xa("'e1'")...)
+		c.run("XA COMMIT 'e1' ONE PHASE")
+		c.run(xa("'e2'")...)
+		c.run("XA PREPARE 'e2'", "XA ROLLBACK 'e2'")
+		c.run(xa("'e3'", "UPDATE pair SET b = b")...)
+		c.run("XA PREPARE 'e3'", "XA ROLLBACK 'e3'")
+		c.run(xa("'e4'", "SELECT COUNT(*) INTO @n FROM pair")...)
+		c.run("XA PREPARE 'e4'", "XA COMMIT 'e4'")
+		c.run("INSERT INTO pair VALUES (2, 2)")
+		k.exact()
+	})
+}
+
+// countdown is a context that ends when it has been asked n times.
+type countdown struct {
+	context.Context
+	end  context.CancelFunc
+	left atomic.Int64
+}
+
+func (c *countdown) Err() error {
+	if c.left.Add(-1) == 0 {
+		c.end()
+	}
+	return c.Context.Err()
+}
+
+// TestStopAnywhere ends the follower at every moment at which it looks whether
+// it should end. Going on from there, nothing is lost.
+func TestStopAnywhere(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		s.run(t, schema, createPair, "INSERT INTO pair VALUES (1, 1)")
+		k := s.follow(t, schema, "pair.a.b")
+		k.exact()
+		for n := int64(1); ; n++ {
+			c := s.connect(t, schema)
+			c.run(xa("'x'", fmt.Sprintf("INSERT INTO pair VALUES (2, %d)", n))...)
+			c.run("XA PREPARE 'x'")
+			k.catchUp()
+			o := k.resume()
+			c.run("XA COMMIT 'x'", fmt.Sprintf("INSERT INTO pair VALUES (3, %d)", n))
+			c.close()
+			inner, cancel := context.WithCancel(context.Background())
+			ctx := &countdown{Context: inner, end: cancel}
+			ctx.left.Store(n)
+			k = s.startIn(t, ctx, cancel, o, k.index)
+			position := s.position(t)
+			k.waitOr(inner.Done(), func() bool { return k.covers(position) })
+			done := inner.Err() == nil
+			k = k.restart()
+			k.exact()
+			if t.Failed() || done {
+				t.Logf("stopped at %d moments", n)
+				return
+			}
+		}
+	})
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// rowCount and statementCount are how many rows are there before, and how many
+// random statements follow.
+const (
+	rowCount       = 20_000
+	statementCount = 2_000
+)
+
+// TestRandomStatements is the main job: read what is there, follow what comes.
+func TestRandomStatements(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		s.load(t, rowCount, 1)
+		kith := s.start(t, s.settings(t))
+		kith.catchUp()
+		s.churn(2).runTest(t, statementCount)
+		kith.compare(s.relations())
+	})
+}
+
+// TestStopAndStart stops kith in the middle and starts it again, while the
+// tables change before, meanwhile and after.
+func TestStopAndStart(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		s.load(t, rowCount, 1)
+		c := s.settings(t)
+		kith := s.start(t, c)
+		kith.catchUp()
+		writer := s.churn(3)
+		stopWriter := writer.background(t)
+		writer.await(t, 700)
+		kith.stop()
+		writer.await(t, 600)
+		kith = s.start(t, c)
+		writer.await(t, 700)
+		stopWriter()
+		kith.compare(s.relations())
+		kith.readsNothing()
+	})
+}
+
+// TestKill9 kills kith again and again at random moments under load.
+func TestKill9(t *testing.T) {
+	const kills = 20
+	eachSource(t, func(t *testing.T, s *source) {
+		s.load(t, rowCount, 1)
+		c := s.settings(t)
+		kith := s.start(t, c)
+		kith.catchUp()
+		kith.eventuallySaved()
+		first, second := s.churn(4), s.churn(5)
+		first.pace, second.pace = pace, pace
+		stopFirst, stopSecond := first.background(t), second.background(t)
+		random := rand.New(rand.NewPCG(6, 6))
+		for i := range kills {
+			// Some live for less than it takes to connect, some see several
+			// checkpoints.
+			first.await(t, int64(random.IntN(10+500*(i%3))))
+			kith.kill()
+			kith = s.start(t, c)
+		}
+		first.await(t, 100)
+		stopFirst()
+		stopSecond()
+		kith.compare(s.relations())
+		kith.readsNothing()
+		kith.stop()
+		kith = s.start(t, c)
+		kith.compare(s.relations())
+		kith.readsNothing()
+	})
+}
