@@ -45,10 +45,17 @@ func (o *Options) openDB() (*sql.DB, error) {
 	c.InterpolateParams = true
 	c.ConnectionAttributes = "program_name:kith"
 	c.Params = map[string]string{
-		// The server's defaults may be others: a limit on every SELECT, and names
-		// without quotes in definitions.
+		// The server's defaults may be others. What is read must be all of it, and
+		// definitions must be whole, with quotes around their names.
+		"sql_mode":              "''",
 		"sql_select_limit":      "18446744073709551615",
+		"sql_big_selects":       "1",
 		"sql_quote_show_create": "1",
+		"time_zone":             "'+00:00'", // in which NOW never repeats an hour
+		// What only some servers know stands in comments that only they read. They
+		// end a SELECT that takes long, and hide a primary key that is in the binlog.
+		"lock_wait_timeout": "60 /*!50708 , max_execution_time = 0 */ /*M! , max_statement_time = 0 */ " +
+			"/*!80030 , show_gipk_in_create_table_and_information_schema = ON */",
 	}
 	c.Logger = silent{}
 	tlsConfig, err := o.tlsConfig()

@@ -247,7 +247,7 @@ func noReconnects() map[string]uint64 {
 
 func reconnectReason(err error) string {
 	var lost *lostError
-	var network net.Error
+	var network *net.OpError
 	switch {
 	case errors.As(err, &lost):
 		return reasonLost

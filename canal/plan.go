@@ -55,7 +55,7 @@ func newRowPlan(t *table, followed []*follow, m *binlog.TableMap) (*rowPlan, err
 			name  string
 			place *int
 		}{{f.Key, &e.key}, {f.Value, &e.value}} {
-			ordinal, err := t.locate(c.name, m)
+			ordinal, err := t.locate(c.name)
 			if err != nil {
 				return nil, err
 			}
@@ -103,7 +103,7 @@ var integerTypes = map[binlog.ColumnType]string{
 	binlog.ColumnLongLong: "bigint",
 }
 
-func (t *table) locate(name string, m *binlog.TableMap) (int, error) {
+func (t *table) locate(name string) (int, error) {
 	ordinal, ok := t.column(name)
 	if !ok {
 		return 0, fmt.Errorf("it has no column %s", name)
@@ -130,7 +130,7 @@ func (c column) missing() binlog.Value {
 	return binlog.Value{Bits: n, State: binlog.Present}
 }
 
-// errImage says that a row image leaves out what is needed.
+// imageError says that a row image leaves out what is needed.
 type imageError struct{ column, row string }
 
 func (e *imageError) Error() string {

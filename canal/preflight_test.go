@@ -283,6 +283,17 @@ func testForeignKeys(t *testing.T, s *source, logged bool) {
 		k.catchUp()
 		k.halted("child.k.v", "definition may have changed")
 	})
+	t.Run("odd names", func(t *testing.T) {
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE `p``a\nr` (id INT PRIMARY KEY)",
+			"CREATE TABLE child (`k``\nk` INT NULL, v INT NULL, UNIQUE KEY (`k``\nk`, v), CONSTRAINT `f``\n` FOREIGN KEY (`k``\nk`) REFERENCES `p``a\nr` (id) ON DELETE SET NULL)")
+		o := s.options(t, schema, "child.k.v")
+		o.Relations[0].Key = "k`\nk"
+		k := s.start(t, o, newIndex(relationsOf(o)))
+		if !logged {
+			wantError(t, k.refused(), "without a trace")
+		}
+	})
 	t.Run("names without quotes", func(t *testing.T) {
 		s.setGlobal(t, "sql_quote_show_create", "0")
 		schema := s.schema(t)

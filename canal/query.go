@@ -21,6 +21,7 @@ type queryer interface {
 const (
 	errAccessDeniedDB    = 1044
 	errAccessDenied      = 1045
+	errUnknownSchema     = 1049
 	errSyntax            = 1064
 	errTableAccessDenied = 1142
 	errNoSuchTable       = 1146

@@ -55,6 +55,7 @@ func (f *Follower) connect(ctx context.Context) error {
 		f.rereadUnfinished()
 	}
 	f.assembler.fold = s.foldsNames()
+	first := !f.checked
 	tables, err := f.checkTables(ctx, db, s, f.checked && was.logsCascades() && !s.logsCascades())
 	if err != nil {
 		return err
@@ -64,7 +65,11 @@ func (f *Follower) connect(ctx context.Context) error {
 		return f.follow(ctx)
 	}
 	f.fresh.enter(Snapshot, nil)
-	if f.snapshot, err = openSnapshot(ctx, db, s, tables); err != nil {
+	f.snapshot, err = openSnapshot(ctx, db, s, tables)
+	if first && isServerError(err, errAccessDeniedDB, errTableAccessDenied, errAccessDenied) {
+		return &refusal{err}
+	}
+	if err != nil {
 		return err
 	}
 	// The binlog is sent before its commits can be seen. What is applied must be

@@ -153,3 +153,12 @@ func eventually(t testing.TB, ctx context.Context, what func() string, holds fun
 
 // registerFile lets LOAD DATA LOCAL read a file.
 func registerFile(path string) { mysql.RegisterLocalFile(path) }
+
+// cutLast cuts s around the last sep.
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}

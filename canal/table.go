@@ -51,15 +51,23 @@ type column struct {
 // another.
 type foreignKey struct {
 	name       string
-	columns    []string
-	references string // the parent, as the server prints it
+	columns    string // in quotes, as the server prints them
+	references string // the parent, likewise
 	onDelete   string // RESTRICT, CASCADE, SET NULL, SET DEFAULT or NO ACTION
 	onUpdate   string
 }
 
-func (k foreignKey) equal(other foreignKey) bool {
-	return slices.Equal(k.columns, other.columns) && k.references == other.references &&
-		k.onDelete == other.onDelete && k.onUpdate == other.onUpdate
+// has says whether the foreign key is made of the column, among others. MySQL
+// doubles a quote within a name, MariaDB does not do so here.
+func (k foreignKey) has(column string) bool {
+	printed, name := strings.ToLower(k.columns), strings.ToLower(column)
+	for _, quote := range []string{"`", "\""} {
+		if strings.Contains(printed, quote+name+quote) ||
+			strings.Contains(printed, quote+strings.ReplaceAll(name, quote, quote+quote)+quote) {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *table) String() string { return t.Schema + "." + t.Name }
@@ -80,7 +88,7 @@ func (t *table) sameColumns(other *table) bool {
 func (t *table) sameDefinition(other *table) bool {
 	return t.sameColumns(other) && t.kind == other.kind && t.engine == other.engine &&
 		slices.EqualFunc(t.unique, other.unique, slices.Equal[[]string]) && slices.Equal(t.primary, other.primary) &&
-		slices.EqualFunc(t.foreign, other.foreign, foreignKey.equal)
+		slices.Equal(t.foreign, other.foreign)
 }
 
 // readTable asks the source for a table's definition.
@@ -105,6 +113,9 @@ func readTable(ctx context.Context, q queryer, schema, name, user string) (*tabl
 	}
 	var ignored, statement string
 	err = q.QueryRowContext(ctx, "SHOW CREATE TABLE "+quote(schema)+"."+quote(name)).Scan(&ignored, &statement)
+	if isServerError(err, errTableAccessDenied) { // of some columns only
+		return nil, t.forbidden(user, "")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the foreign keys of table %s: %w", t, err)
 	}
@@ -160,13 +171,17 @@ func (t *table) explainMissing(ctx context.Context, q queryer, user string) erro
 		err = errors.Join(rows.Err(), rows.Close())
 	}
 	if isServerError(err, errTableAccessDenied, errAccessDeniedDB) {
-		return &refusal{fmt.Errorf("user %s may not read table %s: GRANT SELECT ON %s.* TO the user; or the table does not exist",
-			user, t, quote(t.Schema))}
+		return t.forbidden(user, "; or the table does not exist")
 	}
-	if err != nil && !isServerError(err, errNoSuchTable) {
+	if err != nil && !isServerError(err, errNoSuchTable, errUnknownSchema) {
 		return fmt.Errorf("read table %s: %w", t, err)
 	}
 	return &refusal{fmt.Errorf("table %s does not exist on the source: check the relation's table", t)}
+}
+
+// forbidden says that we lack the right to read the table.
+func (t *table) forbidden(user, or string) error {
+	return &refusal{fmt.Errorf("user %s may not read table %s: GRANT SELECT ON %s.* TO the user%s", user, t, quote(t.Schema), or)}
 }
 
 func (t *table) readKeys(ctx context.Context, q queryer) error {
@@ -291,7 +306,7 @@ func (t *table) changedBy(k foreignKey, key, value string) bool {
 	}
 	for _, name := range []string{key, value} {
 		i, ok := t.column(name)
-		if ok && t.Columns[i].generated || slices.ContainsFunc(k.columns, func(c string) bool { return strings.EqualFold(c, name) }) {
+		if ok && t.Columns[i].generated || k.has(name) {
 			return true
 		}
 	}
@@ -300,70 +315,54 @@ func (t *table) changedBy(k foreignKey, key, value string) bool {
 
 // parseForeignKeys reads the foreign keys from SHOW CREATE TABLE, which needs no
 // more than the right to read the table, unlike information_schema. The server
-// prints each on a line of its own:
+// prints
 //
 //	CONSTRAINT `f` FOREIGN KEY (`a`, `b`) REFERENCES `p` (`x`, `y`) ON DELETE CASCADE ON UPDATE SET NULL
+//
+// MariaDB prints quotes and ends of lines within the names as they are, so names
+// cannot be told from the rest with certainty. What is read here is never less
+// than what is there: at worst a comment is taken for a rule.
 func parseForeignKeys(statement string) []foreignKey {
 	var keys []foreignKey
-	for line := range strings.Lines(statement) {
-		rest, ok := strings.CutPrefix(strings.TrimSpace(line), "CONSTRAINT ")
-		if !ok {
-			continue
-		}
-		name, rest := cutIdentifier(rest)
-		rest, ok = strings.CutPrefix(rest, " FOREIGN KEY (")
-		if !ok {
-			continue
-		}
-		k := foreignKey{name: name, onDelete: "RESTRICT", onUpdate: "RESTRICT"}
-		for {
-			var c string
-			c, rest = cutIdentifier(rest)
-			k.columns = append(k.columns, c)
-			if rest, ok = strings.CutPrefix(rest, ", "); !ok {
-				break
-			}
-		}
-		rest = strings.TrimPrefix(rest, ") REFERENCES ")
-		k.references, rest = cutIdentifier(rest)
-		if qualified, ok := strings.CutPrefix(rest, "."); ok {
-			var parent string
-			parent, rest = cutIdentifier(qualified)
-			k.references += "." + parent
-		}
-		for _, rule := range []string{"CASCADE", "SET NULL", "SET DEFAULT", "NO ACTION"} {
-			if strings.Contains(rest, " ON DELETE "+rule) {
-				k.onDelete = rule
-			}
-			if strings.Contains(rest, " ON UPDATE "+rule) {
-				k.onUpdate = rule
-			}
-		}
+	before, rest, ok := strings.Cut(statement, " FOREIGN KEY (")
+	for ok {
+		_, name, _ := cutLast(before, "CONSTRAINT ")
+		k := foreignKey{name: unquoted(name)}
+		before, rest, ok = strings.Cut(rest, " FOREIGN KEY (")
+		var rules string
+		k.columns, rules, _ = strings.Cut(before, ") REFERENCES ")
+		k.references, _, _ = strings.Cut(rules, " (")
+		k.references = unquoted(k.references)
+		k.onDelete, k.onUpdate = ruleIn(rules, " ON DELETE "), ruleIn(rules, " ON UPDATE ")
 		keys = append(keys, k)
 	}
 	return keys
 }
 
-// cutIdentifier reads a name in backticks (or double quotes, as under
-// ANSI_QUOTES) from the start of s.
-func cutIdentifier(s string) (name, rest string) {
-	if s == "" || (s[0] != '`' && s[0] != '"') {
-		return "", s
+// cutLast cuts s around the last place of sep.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
 	}
-	var b strings.Builder
-	for i := 1; i < len(s); i++ {
-		if s[i] != s[0] {
-			b.WriteByte(s[i])
-			continue
+	return s, "", false
+}
+
+// ruleIn returns the rule of a foreign key that follows the words.
+func ruleIn(rules, words string) string {
+	for _, rule := range []string{"CASCADE", "SET NULL", "SET DEFAULT", "NO ACTION"} {
+		if strings.Contains(rules, words+rule) {
+			return rule
 		}
-		if i+1 < len(s) && s[i+1] == s[0] {
-			b.WriteByte(s[0])
-			i++
-			continue
-		}
-		return b.String(), s[i+1:]
 	}
-	return b.String(), ""
+	return "RESTRICT"
+}
+
+// unquoted returns a name without the quotes around it, for people.
+func unquoted(name string) string {
+	if len(name) < 2 || name[0] != name[len(name)-1] {
+		return name
+	}
+	return strings.ReplaceAll(name[1:len(name)-1], name[:1]+name[:1], name[:1])
 }
 
 func isInteger(dataType string) bool {

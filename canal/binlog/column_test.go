@@ -21,7 +21,7 @@ func TestExtents(t *testing.T) {
 		{ColumnTimestamp2, 0, "4"}, {ColumnTimestamp2, 4, "6"}, {ColumnDateTime2, 0, "5"}, {ColumnDateTime2, 5, "8"},
 		{ColumnBit, 0x0001, "1"}, {ColumnBit, 0x0100, "1"}, {ColumnBit, 0x0105, "2"}, {ColumnBit, 0x0800, "8"},
 		{ColumnBit, 0x0801, "malformed"}, {ColumnBit, 0x0008, "malformed"},
-		{ColumnNewDecimal, 1<<8 | 0, "1"}, {ColumnNewDecimal, 10<<8 | 0, "5"}, {ColumnNewDecimal, 20<<8 | 4, "10"},
+		{ColumnNewDecimal, 1 << 8, "1"}, {ColumnNewDecimal, 10 << 8, "5"}, {ColumnNewDecimal, 20<<8 | 4, "10"},
 		{ColumnNewDecimal, 65<<8 | 30, "30"}, {ColumnNewDecimal, 65<<8 | 38, "29"}, {ColumnNewDecimal, 9<<8 | 9, "4"},
 		{ColumnNewDecimal, 0, "malformed"}, {ColumnNewDecimal, 66<<8 | 1, "malformed"}, {ColumnNewDecimal, 5<<8 | 6, "malformed"},
 		{ColumnVarchar, 255, "1+"}, {ColumnVarchar, 256, "2+"}, {ColumnVarString, 65535, "2+"}, {ColumnMariaVarcharZ, 21, "1+"},

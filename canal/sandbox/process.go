@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
-	"syscall"
 )
 
 // process is one run of a program that does not outlive us.
@@ -24,7 +23,7 @@ type process struct {
 // kills the child when that thread ends. So one goroutine keeps the thread for
 // as long as the child lives, and reaps it.
 func startProcess(cmd *exec.Cmd) (*process, error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = ownGroup()
 	dieWithParent(cmd.SysProcAttr)
 	cmd.Env = serverEnv()
 

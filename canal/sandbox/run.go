@@ -130,7 +130,7 @@ func (s *Server) Restart(ctx context.Context) error {
 // Freeze stops the server in its tracks: its connections stay open and nothing
 // is answered. It returns when the server stands still.
 func (s *Server) Freeze() error {
-	if err := s.signal("freeze", syscall.SIGSTOP); err != nil {
+	if err := s.signal("freeze", signalStop); err != nil {
 		return err
 	}
 	if err := untilStopped(s.process.cmd.Process.Pid); err != nil {
@@ -140,7 +140,7 @@ func (s *Server) Freeze() error {
 }
 
 // Thaw lets a frozen server go on.
-func (s *Server) Thaw() error { return s.signal("thaw", syscall.SIGCONT) }
+func (s *Server) Thaw() error { return s.signal("thaw", signalContinue) }
 
 func (s *Server) signal(doing string, sig os.Signal) error {
 	if err := s.process.signal(sig); err != nil {

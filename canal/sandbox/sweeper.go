@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 )
 
 // sweeper removes folders when it is closed or when this program ends, however
@@ -29,8 +28,7 @@ func newSweeper(dirs ...string) (*sweeper, error) {
 	cmd := exec.Command("/bin/sh", append([]string{"-c", sweepScript, "kith-sandbox-sweeper"}, dirs...)...)
 	cmd.Dir = "/"
 	cmd.Stdin = r
-	// Out of our process group: what interrupts us must not interrupt it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = ownGroup()
 	err = cmd.Start()
 	r.Close()
 	if err != nil {

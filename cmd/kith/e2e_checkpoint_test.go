@@ -206,7 +206,8 @@ func TestChangedRelations(t *testing.T) {
 		swapped := likes
 		swapped.Key, swapped.Value = likes.Value, likes.Key
 
-		writer := s.churn(60, "xa")
+		// Without TRUNCATE, so that there always are rows to read.
+		writer := s.churn(60, "xa", "truncate")
 		writer.pace = pace
 		for _, step := range []struct {
 			relations []config.Relation

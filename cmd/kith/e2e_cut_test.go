@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
@@ -163,6 +164,8 @@ func TestBlackhole(t *testing.T) {
 			t.Error("kith does not say that the source has gone silent")
 		}
 		kith.until("lag tells of the silence", func(s status) bool { return s.Lag > 3 })
+		began := time.Now()
+		t.Cleanup(func() { t.Log("TOOK", time.Since(began), began, "\n", kith.said.tail()) })
 		end()
 		kith.compare(s.relations())
 		kith.until("lag is 0 again", func(s status) bool { return s.Lag == 0 })

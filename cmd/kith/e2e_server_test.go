@@ -33,6 +33,7 @@ func TestServerRestarts(t *testing.T) {
 			if err := s.Restart(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+			kith.following()
 		}
 		writer.await(t, 400)
 		stopWriter()

@@ -1,0 +1,139 @@
+package canal
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/kithdb/kith/canal/binlog"
+	"github.com/kithdb/kith/canal/statement"
+	"github.com/kithdb/kith/indexer"
+)
+
+// savepoint is a place in a group that ROLLBACK TO goes back to.
+type savepoint struct {
+	name    string
+	changes int
+}
+
+func (a *assembler) query(e binlog.Event) (bool, error) {
+	if !a.open {
+		return false, errProtocol
+	}
+	q, err := e.Query()
+	if err != nil {
+		return false, err
+	}
+	effect := a.followed.Effect(statement.Statement{Text: q.SQL, Schema: q.Schema, SQLMode: q.SQLMode})
+	switch effect.Kind {
+	case statement.Begin:
+		a.group.begun = true
+		return false, nil
+	case statement.Commit:
+		return a.end()
+	case statement.Rollback:
+		a.group.changes = a.group.changes[:0]
+		return a.end()
+	case statement.Savepoint:
+		a.group.savepoints = append(a.group.savepoints, savepoint{effect.Savepoint, len(a.group.changes)})
+		return false, nil
+	case statement.RollbackTo:
+		if !a.rollbackTo(effect.Savepoint) {
+			a.haltAll("changes were rolled back to a savepoint that the binlog does not hold")
+		}
+		return false, nil
+	case statement.XAStart:
+		a.group.begun = true
+		return false, nil
+	case statement.XAEnd:
+		return false, nil
+	case statement.XACommit:
+		a.xaCommit(effect.XID.String())
+	case statement.XARollback:
+		delete(a.prepared, effect.XID.String())
+	case statement.Clears:
+		for _, t := range effect.Tables {
+			a.clear(t)
+		}
+	case statement.Changes:
+		for _, t := range effect.Tables {
+			a.haltTable(a.keyOf(t.Schema, t.Name), fmt.Sprintf("its definition may have changed: %s", excerpt(q.SQL)))
+		}
+	case statement.Writes:
+		if !a.group.begun && bytes.HasPrefix(q.SQL, []byte("DELETE FROM ")) {
+			// Alone: a server that emptied a MEMORY table when it started.
+			for _, t := range effect.Tables {
+				a.haltTable(a.keyOf(t.Schema, t.Name), "its rows were changed by a statement: "+opening(q.SQL))
+			}
+		} else if !a.elsewhere(q) {
+			a.haltAll(fmt.Sprintf("rows were changed by a statement instead of row events (binlog_format was not ROW): %s", opening(q.SQL)))
+		}
+	case statement.Unknown:
+		a.haltAll(fmt.Sprintf("the binlog holds a statement that this version of kith does not know: %s", opening(q.SQL)))
+	}
+	if a.group.begun {
+		return false, nil
+	}
+	return a.end()
+}
+
+// elsewhere says that a statement is known to touch none of our schemas:
+// MySQL lists those that it wrote to, triggers included.
+func (a *assembler) elsewhere(q binlog.Query) bool {
+	if !q.HasUpdatedDatabases {
+		return false
+	}
+	for key := range a.tables {
+		for _, schema := range q.UpdatedDatabases {
+			if key.schema == a.folded(schema) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// rollbackTo forgets what came after a savepoint, and says whether there is one
+// of that name.
+func (a *assembler) rollbackTo(name string) bool {
+	for i := len(a.group.savepoints) - 1; i >= 0; i-- {
+		s := a.group.savepoints[i]
+		if s.name == name {
+			a.group.changes = a.group.changes[:s.changes]
+			a.group.savepoints = a.group.savepoints[:i+1]
+			return true
+		}
+	}
+	return false
+}
+
+func (a *assembler) clear(t statement.Table) {
+	for _, f := range a.followsOf(a.keyOf(t.Schema, t.Name)) {
+		a.group.changes = append(a.group.changes, indexer.Change{Relation: f.id, Op: indexer.Clear})
+	}
+}
+
+// excerpt shortens a statement for a message.
+func excerpt(sql []byte) string {
+	const most = 120
+	s := strings.Join(strings.Fields(string(sql[:min(len(sql), 4*most)])), " ")
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "..."
+	}
+	return s
+}
+
+// opening returns the first words of a statement: enough to find it, without
+// the rows or passwords that follow. It ends at the first thing that may be
+// more than a name.
+func opening(sql []byte) string {
+	text := string(sql[:min(len(sql), 200)])
+	if i := strings.IndexFunc(text, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" \t\r\n`._$", r)
+	}); i >= 0 {
+		text = text[:i]
+	}
+	words := strings.Fields(text)
+	return strings.Join(words[:min(len(words), 3)], " ") + " ..."
+}

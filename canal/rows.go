@@ -1,0 +1,94 @@
+package canal
+
+import (
+	"fmt"
+
+	"github.com/kithdb/kith/canal/binlog"
+)
+
+// mapped is a table map and what it means to us.
+type mapped struct {
+	*binlog.TableMap
+	key  tableKey
+	plan *rowPlan // nil for a table that is not followed
+	halt error    // why its rows cannot be read
+}
+
+func (a *assembler) tableMap(e binlog.Event) error {
+	if !a.open {
+		return errProtocol
+	}
+	m, err := a.decoder.TableMap(e)
+	if err != nil {
+		return err
+	}
+	if known := a.maps[m.ID]; known != nil && known.TableMap == m {
+		return nil
+	}
+	if len(a.maps) >= maxTableMaps {
+		clear(a.maps) // the source sends a table's map again in every statement
+	}
+	a.maps[m.ID] = a.newMapped(m)
+	return nil
+}
+
+// maxTableMaps bounds the memory for table maps. A statement writes to fewer
+// tables than that.
+const maxTableMaps = 1 << 14
+
+func (a *assembler) newMapped(m *binlog.TableMap) *mapped {
+	result := &mapped{TableMap: m, key: a.keyOf(m.Schema, m.Name)}
+	t, ok := a.tables[result.key]
+	if !ok {
+		return result
+	}
+	result.plan, result.halt = newRowPlan(t, a.followsOf(result.key), m)
+	if result.halt == nil && t.Fingerprint == 0 && !a.catchingUp(result.key) {
+		t.Fingerprint = m.Fingerprint()
+	}
+	return result
+}
+
+// catchingUp says that the stream is still in the past of a relation's
+// snapshot, where the table may have looked otherwise.
+func (a *assembler) catchingUp(key tableKey) bool {
+	for _, f := range a.followsOf(key) {
+		if f.since != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *assembler) rows(e binlog.Event) error {
+	if !a.open {
+		return errProtocol
+	}
+	rows, err := a.decoder.Rows(e)
+	if err != nil {
+		return err
+	}
+	if rows.Dummy() {
+		return nil // it only says that the statement has ended
+	}
+	m, ok := a.maps[rows.TableID]
+	switch {
+	case !ok:
+		return fmt.Errorf("%w: rows of table id %d without a table map", errProtocol, rows.TableID)
+	case m.halt != nil:
+		a.haltTable(m.key, m.halt.Error())
+		return nil
+	case m.plan == nil:
+		return nil
+	}
+	reader := m.plan.reader
+	reader.Reset(rows)
+	for reader.Next() {
+		a.group.changes, err = m.plan.appendChanges(a.group.changes, reader.Before(), reader.After(), a.counters)
+		if err != nil {
+			a.haltTable(m.key, err.Error())
+			return nil
+		}
+	}
+	return reader.Err()
+}

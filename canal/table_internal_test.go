@@ -1,0 +1,233 @@
+package canal
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/kithdb/kith/canal/binlog"
+	"github.com/kithdb/kith/canal/gtid"
+)
+
+func TestParseForeignKeys(t *testing.T) {
+	const before, after = "CREATE TABLE `c` (\n  `k` int COMMENT 'CONSTRAINT',\n  PRIMARY KEY (`k`),\n  KEY `f` (`k`),\n  ", "\n) ENGINE=InnoDB"
+	for _, c := range []struct {
+		name, line string
+		want       []foreignKey
+	}{
+		{"none", "CONSTRAINT `c1` CHECK (`k` > 0)", nil},
+		{"plain", "CONSTRAINT `f` FOREIGN KEY (`k`) REFERENCES `p` (`id`)",
+			[]foreignKey{{"f", "`k`", "p", "RESTRICT", "RESTRICT"}}},
+		{"rules", "CONSTRAINT `f` FOREIGN KEY (`k`, `v`) REFERENCES `p` (`x`, `y`) ON DELETE CASCADE ON UPDATE SET NULL",
+			[]foreignKey{{"f", "`k`, `v`", "p", "CASCADE", "SET NULL"}}},
+		{"no action", "CONSTRAINT `f` FOREIGN KEY (`k`) REFERENCES `p` (`id`) ON DELETE NO ACTION ON UPDATE CASCADE",
+			[]foreignKey{{"f", "`k`", "p", "NO ACTION", "CASCADE"}}},
+		{"set default", "CONSTRAINT `f` FOREIGN KEY (`k`) REFERENCES `p` (`id`) ON DELETE SET DEFAULT",
+			[]foreignKey{{"f", "`k`", "p", "SET DEFAULT", "RESTRICT"}}},
+		{"another schema", "CONSTRAINT `f` FOREIGN KEY (`k`) REFERENCES `s`.`p` (`id`) ON DELETE CASCADE",
+			[]foreignKey{{"f", "`k`", "s`.`p", "CASCADE", "RESTRICT"}}},
+		{"ANSI quotes", `CONSTRAINT "f" FOREIGN KEY ("k") REFERENCES "p" ("id") ON DELETE CASCADE`,
+			[]foreignKey{{"f", `"k"`, "p", "CASCADE", "RESTRICT"}}},
+		{"quotes in names, doubled", "CONSTRAINT `f``1` FOREIGN KEY (`k``k`) REFERENCES `p` (`id`) ON DELETE CASCADE",
+			[]foreignKey{{"f`1", "`k``k`", "p", "CASCADE", "RESTRICT"}}},
+		{"quotes in names, not doubled", "CONSTRAINT `f`1` FOREIGN KEY (`k`k`) REFERENCES `p` (`id`) ON DELETE CASCADE",
+			[]foreignKey{{"f`1", "`k`k`", "p", "CASCADE", "RESTRICT"}}},
+		{"several", "CONSTRAINT `f` FOREIGN KEY (`k`) REFERENCES `p` (`id`) ON UPDATE CASCADE,\n  CONSTRAINT `g` FOREIGN KEY (`v`) REFERENCES `q` (`id`)",
+			[]foreignKey{{"f", "`k`", "p", "RESTRICT", "CASCADE"}, {"g", "`v`", "q", "RESTRICT", "RESTRICT"}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := parseForeignKeys(before + c.line + after)
+			if len(got) != len(c.want) {
+				t.Fatalf("keys = %+v, want %+v", got, c.want)
+			}
+			for i := range got {
+				if got[i] != c.want[i] {
+					t.Errorf("key = %+v, want %+v", got[i], c.want[i])
+				}
+			}
+		})
+	}
+	// Nothing of this may be read out of bounds.
+	for _, text := range []string{"", " FOREIGN KEY (", " FOREIGN KEY ( FOREIGN KEY (", "CONSTRAINT  FOREIGN KEY () REFERENCES "} {
+		parseForeignKeys(text)
+	}
+}
+
+func TestForeignKeyHas(t *testing.T) {
+	for _, c := range []struct {
+		columns, name string
+		want          bool
+	}{
+		{"`a`, `b`", "a", true}, {"`a`, `b`", "B", true}, {"`ab`, `b`", "a", false}, {"`a_id`", "id", false},
+		{"`a``b`", "a`b", true}, {"`a`b`", "a`b", true}, {`"a", "b"`, "b", true}, {"`a\nb`", "a\nb", true},
+	} {
+		if got := (foreignKey{columns: c.columns}).has(c.name); got != c.want {
+			t.Errorf("key of %s has %q = %t, want %t", c.columns, c.name, got, c.want)
+		}
+	}
+}
+
+func TestParseCell(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want binlog.Value
+	}{
+		{"0", binlog.Value{State: binlog.Present}},
+		{"18446744073709551615", binlog.Value{Bits: math.MaxUint64, State: binlog.Present}},
+		{"9999999999999999999", binlog.Value{Bits: 9999999999999999999, State: binlog.Present}},
+		{"00000000000000000000000000000000000000000007", binlog.Value{Bits: 7, State: binlog.Present}},
+		{"-1", binlog.Value{Bits: math.MaxUint64, State: binlog.Negative}},
+		{"-9223372036854775808", binlog.Value{Bits: 1 << 63, State: binlog.Negative}},
+	} {
+		if got, err := parseCell([]byte(c.text)); err != nil || got != c.want {
+			t.Errorf("cell %q = %+v, %v, want %+v", c.text, got, err, c.want)
+		}
+	}
+	if got, err := parseCell(nil); err != nil || got.State != binlog.Null {
+		t.Errorf("cell NULL = %+v, %v", got, err)
+	}
+	for _, text := range []string{"", "x", "1x", "1.5", "18446744073709551616", "-", "-9223372036854775809", "+1", " 1", "99999999999999999999"} {
+		if got, err := parseCell([]byte(text)); err == nil {
+			t.Errorf("cell %q = %+v, want an error", text, got)
+		}
+	}
+}
+
+func TestMissingValues(t *testing.T) {
+	for text, want := range map[string]binlog.Value{
+		"":                     {State: binlog.Absent},
+		"NULL":                 {State: binlog.Null},
+		"0":                    {State: binlog.Present},
+		"-0":                   {State: binlog.Present},
+		"18446744073709551615": {Bits: math.MaxUint64, State: binlog.Present},
+		"-5":                   {Bits: math.MaxUint64 - 4, State: binlog.Negative},
+		"uuid_short()":         {State: binlog.Absent},
+		"curdate()":            {State: binlog.Absent},
+		"'12'":                 {Bits: 12, State: binlog.Present},
+		"1.5":                  {State: binlog.Absent},
+	} {
+		if got := (column{Default: plainDefault(text)}).missing(); got != want {
+			t.Errorf("default %q = %+v, want %+v", text, got, want)
+		}
+	}
+}
+
+func TestTableCheck(t *testing.T) {
+	fit := func() *table {
+		return &table{Schema: "s", Name: "t", kind: "BASE TABLE", engine: "InnoDB",
+			Columns: []column{{Name: "k", Type: "bigint"}, {Name: "v", Type: "int"}, {Name: "g", Type: "int", generated: true}, {Name: "x", Type: "text", full: "text"}},
+			unique:  [][]string{{"k", "v"}}, primary: []string{"k", "v"}}
+	}
+	sound := func() *server { return &server{kind: gtid.MySQL, variables: map[string]string{}} }
+	for _, c := range []struct {
+		name   string
+		change func(*table, *server)
+		words  string // of the fault; none if it is fit
+	}{
+		{"fit", func(*table, *server) {}, ""},
+		{"engine in another spelling", func(t *table, _ *server) { t.engine = "innodb" }, ""},
+		{"another engine", func(t *table, _ *server) { t.engine = "MEMORY" }, "engine is MEMORY"},
+		{"view", func(t *table, _ *server) { t.kind = "VIEW" }, "it is a view"},
+		{"key in another spelling", func(t *table, _ *server) { t.unique = [][]string{{"V", "K"}} }, ""},
+		{"key of one column", func(t *table, _ *server) { t.unique = [][]string{{"x"}, {"v"}} }, ""},
+		{"key of a third column", func(t *table, _ *server) { t.unique = [][]string{{"k", "v", "g"}} }, "no unique key"},
+		{"key of an expression", func(t *table, _ *server) { t.unique = [][]string{{"k", ""}} }, "no unique key"},
+		{"no key", func(t *table, _ *server) { t.unique, t.primary = nil, nil }, "no unique key"},
+		{"text", func(t *table, _ *server) { t.Columns[0].Type, t.Columns[0].full = "text", "text" }, "column k is text"},
+		{"minimal images by id", func(t *table, s *server) {
+			t.primary = []string{"g"}
+			s.variables["binlog_row_image"] = "MINIMAL"
+		}, "binlog_row_image is MINIMAL"},
+		{"minimal images by pair", func(_ *table, s *server) { s.variables["binlog_row_image"] = "MINIMAL" }, ""},
+		{"cascade", func(t *table, _ *server) {
+			t.foreign = []foreignKey{{"f", "`x`", "p", "CASCADE", "RESTRICT"}}
+		}, "foreign key f to p (ON DELETE CASCADE"},
+		{"cascade that is logged", func(t *table, s *server) {
+			t.foreign = []foreignKey{{"f", "`k`", "p", "CASCADE", "CASCADE"}}
+			s.variables["innodb_native_foreign_keys"] = "OFF"
+		}, ""},
+		{"update of another column", func(t *table, _ *server) {
+			t.foreign = []foreignKey{{"f", "`x`", "p", "SET NULL", "CASCADE"}}
+		}, ""},
+		{"update of the value", func(t *table, _ *server) {
+			t.foreign = []foreignKey{{"f", "`x`, `V`", "p", "NO ACTION", "CASCADE"}}
+		}, "foreign key f"},
+		{"restricted", func(t *table, _ *server) {
+			t.foreign = []foreignKey{{"f", "`k`", "p", "RESTRICT", "NO ACTION"}}
+		}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			table, server := fit(), sound()
+			c.change(table, server)
+			err := table.check(Relation{Name: "r", Key: "k", Value: "v"}, server)
+			if c.words == "" && err != nil || c.words != "" && (err == nil || !strings.Contains(err.Error(), c.words)) {
+				t.Errorf("check = %v, want %q", err, c.words)
+			}
+		})
+	}
+	generated := fit()
+	generated.unique = [][]string{{"g", "v"}}
+	generated.foreign = []foreignKey{{"f", "`x`", "p", "SET NULL", "RESTRICT"}}
+	if err := generated.check(Relation{Key: "g", Value: "v"}, sound()); err == nil {
+		t.Error("a column that is computed from one that a foreign key sets to NULL is taken for safe")
+	}
+}
+
+func TestTargetReached(t *testing.T) {
+	at := func(file string, offset uint64) gtid.Coordinates { return gtid.Coordinates{File: file, Offset: offset} }
+	end := target{end: at("binlog.000009", 500)}
+	nowhere := gtid.NewTracker(gtid.Position{})
+	for _, c := range []struct {
+		at   gtid.Coordinates
+		want bool
+	}{
+		{at("", 0), false}, {at("binlog.000009", 499), false}, {at("binlog.000009", 500), true}, {at("binlog.000009", 501), true},
+		{at("binlog.000008", 4000), false}, {at("binlog.000010", 4), true}, {at("other.000010", 4), false},
+	} {
+		if got := end.reached(nowhere, c.at); got != c.want {
+			t.Errorf("end at %s, asked at %s: %t", end.end, c.at, got)
+		}
+	}
+	position := func(text string) gtid.Position {
+		p, err := gtid.ParsePosition(gtid.Maria, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	place := target{position: position("0-1-100,7-1-5")}
+	for text, want := range map[string]bool{"0-1-100": false, "0-1-99,7-1-5": false, "0-1-100,7-1-5": true, "0-2-200,7-3-6,9-1-1": true} {
+		if got := place.reached(gtid.NewTracker(position(text)), at("binlog.000001", 4)); got != want {
+			t.Errorf("position 0-1-100,7-1-5, asked at %s: %t", text, got)
+		}
+	}
+}
+
+func TestContains(t *testing.T) {
+	parse := func(kind gtid.Kind, text string) *gtid.Position {
+		p, err := gtid.ParsePosition(kind, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &p
+	}
+	maria, file := parse(gtid.Maria, "0-1-100"), parse(gtid.File, "binlog.000002:100")
+	for _, c := range []struct {
+		position *gtid.Position
+		mark     mark
+		want     bool
+	}{
+		{maria, mark{kind: gtid.Maria, sequence: 100}, true},
+		{maria, mark{kind: gtid.Maria, sequence: 101}, false},
+		{maria, mark{kind: gtid.Maria, domain: 1, sequence: 1}, false},
+		{maria, mark{}, false}, // an incident
+		{file, mark{kind: gtid.File, file: "binlog.000002", offset: 100}, true},
+		{file, mark{kind: gtid.File, file: "binlog.000002", offset: 101}, false},
+		{file, mark{kind: gtid.MySQL, file: "binlog.000001", offset: 9999}, true},
+		{parse(gtid.MySQL, ""), mark{kind: gtid.MySQL, gno: 1}, false},
+	} {
+		if got := contains(c.position, c.mark); got != c.want {
+			t.Errorf("%s contains %+v = %t, want %t", c.position, c.mark, got, c.want)
+		}
+	}
+}

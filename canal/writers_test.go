@@ -1,0 +1,158 @@
+package canal_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/kithdb/kith/indexer"
+)
+
+// writers change the rows of a table until they are stopped.
+type writers struct {
+	t    *testing.T
+	stop context.CancelFunc
+	wait sync.WaitGroup
+}
+
+// write starts n writers of a table (a, b, x).
+func (s *source) write(t *testing.T, schema, table string, n int) *writers {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &writers{t: t, stop: cancel}
+	for i := range n {
+		c := s.connect(t, schema)
+		c.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+		w.wait.Go(func() {
+			defer c.close()
+			if err := c.writeRandom(ctx, table, rand.New(rand.NewPCG(1, uint64(i)))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Cleanup(w.end)
+	return w
+}
+
+// end stops the writers, in the middle of no transaction.
+func (w *writers) end() {
+	w.stop()
+	w.wait.Wait()
+}
+
+// writeRandom runs random transactions until ctx ends.
+func (c *session) writeRandom(ctx context.Context, table string, random *rand.Rand) error {
+	const ids = 40
+	for ctx.Err() == nil {
+		statements := []string{"BEGIN"}
+		for range 1 + random.IntN(4) {
+			a, b := random.IntN(ids), random.IntN(ids)
+			switch random.IntN(5) {
+			case 0, 1:
+				statements = append(statements, fmt.Sprintf("INSERT IGNORE INTO %s (a, b, x) VALUES (%d, %d, 0)", table, a, b))
+			case 2:
+				statements = append(statements, fmt.Sprintf("DELETE FROM %s WHERE a = %d AND b = %d", table, a, b))
+			case 3:
+				statements = append(statements, fmt.Sprintf("UPDATE IGNORE %s SET b = %d WHERE a = %d AND b = %d", table, random.IntN(ids), a, b))
+			case 4:
+				statements = append(statements, fmt.Sprintf("REPLACE INTO %s (a, b, x) VALUES (%d, %d, 1)", table, a, b))
+			}
+		}
+		statements = append(statements, []string{"COMMIT", "COMMIT", "COMMIT", "ROLLBACK"}[random.IntN(4)])
+		for _, statement := range statements {
+			_, err := c.conn.ExecContext(c.ctx, statement)
+			var server *mysql.MySQLError
+			if errors.As(err, &server) && (server.Number == 1213 || server.Number == 1205) {
+				break // a deadlock, or a lock that took too long: rolled back
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", statement, err)
+			}
+		}
+		if _, err := c.conn.ExecContext(c.ctx, "ROLLBACK"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestSnapshotsUnderWriters reads a table that eight writers change, many times
+// over, and follows each reading to the end.
+func TestSnapshotsUnderWriters(t *testing.T) {
+	snapshots := 8
+	if long {
+		snapshots = 100
+	}
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		createFollowed(t, s, schema)
+		w := s.write(t, schema, "t", 8)
+		var all []*kith
+		for range snapshots {
+			k := s.follow(t, schema, "t.a.b", "t.b.a")
+			k.wait("the snapshot", func() bool {
+				first, _ := k.stateOf("t.a.b")
+				second, _ := k.stateOf("t.b.a")
+				return first == indexer.Live && second == indexer.Live
+			})
+			all = append(all, k)
+			if len(all) > 10 { // enough to follow at a time
+				all[0].restart().halt()
+				all = all[1:]
+			}
+		}
+		w.end()
+		for _, k := range all {
+			k.exact()
+		}
+	})
+}
+
+// TestChangesDuringTheSnapshot alters and empties a table while it is read.
+func TestChangesDuringTheSnapshot(t *testing.T) {
+	const rows = 60_000 // several batches
+	eachSource(t, func(t *testing.T, s *source) {
+		for name, statement := range map[string]string{
+			"alter": "ALTER TABLE t ADD COLUMN z INT", "truncate": "TRUNCATE TABLE t", "drop": "DROP TABLE t",
+			"rename": "RENAME TABLE t TO gone", "insert": "INSERT INTO t VALUES (10000000, 1, 1)",
+		} {
+			t.Run(name, func(t *testing.T) {
+				schema := s.schema(t)
+				createFollowed(t, s, schema)
+				for from := 0; from < rows; from += 10_000 {
+					s.run(t, schema, manyRows("t", from+100, 10_000))
+				}
+				k := s.follow(t, schema, "t.a.b", "safe.a.b")
+				k.wait("the first rows", func() bool { return k.follower.Status().Rows[0].Snapshot > 0 })
+				s.run(t, schema, statement) // waits for the reading, or not
+				s.run(t, schema, "INSERT INTO safe VALUES (5, 5, 5)")
+				k.catchUp()
+				k.compare(1)
+				switch state, reason := k.stateOf("t.a.b"); name {
+				case "alter", "rename":
+					k.halted("t.a.b", "definition may have changed")
+				case "insert":
+					k.compare(0)
+				default:
+					if n := k.index.Status()[0].Edges; state != indexer.Live || n != 0 {
+						t.Errorf("relation is %s (%s) with %d edges, want live with none", state, reason, n)
+					}
+				}
+			})
+		}
+		t.Run("altered before it is read", func(t *testing.T) {
+			schema := s.schema(t)
+			createFollowed(t, s, schema)
+			k := s.follow(t, schema, "t.a.b")
+			k.exact()
+			o := k.resume()
+			s.run(t, schema, "ALTER TABLE t ADD COLUMN z INT FIRST", "INSERT INTO t VALUES (0, 7, 7, 7)")
+			s.start(t, o, k.index).exact()
+		})
+	})
+}
