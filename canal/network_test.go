@@ -13,6 +13,7 @@ import (
 
 // TestFollowReplica follows a replica, which is written to through its primary.
 func TestFollowReplica(t *testing.T) {
+	t.Parallel()
 	eachKind(t, func(t *testing.T, o sandbox.Options) {
 		primary := startSource(t, o)
 		primary.run(t, "", "CREATE DATABASE social")
@@ -50,7 +51,7 @@ func TestFollowReplica(t *testing.T) {
 // TestLargePackets sends events that need several frames of the protocol.
 func TestLargePackets(t *testing.T) {
 	eachKind(t, func(t *testing.T, o sandbox.Options) {
-		o.Args = append(o.Args, "--max-allowed-packet=256M", "--binlog-row-event-max-size=100000000", "--innodb-log-file-size=268435456",
+		o.Args = append(o.Args, "--max-allowed-packet=256M", "--binlog-row-event-max-size=100000000", "--loose-innodb-log-file-size=268435456",
 			"--loose-innodb-redo-log-capacity=536870912")
 		s := startSource(t, o)
 		schema := s.schema(t)
@@ -139,6 +140,7 @@ func TestSilence(t *testing.T) {
 
 // TestRestartedServer restarts the source, cleanly and by a crash.
 func TestRestartedServer(t *testing.T) {
+	t.Parallel()
 	eachKind(t, func(t *testing.T, o sandbox.Options) {
 		s := startSource(t, o)
 		schema := s.schema(t)

@@ -168,6 +168,7 @@ func TestServerSettings(t *testing.T) {
 }
 
 func TestServerDown(t *testing.T) {
+	t.Parallel()
 	eachKind(t, func(t *testing.T, o sandbox.Options) {
 		s := startSource(t, o)
 		schema := s.schema(t)
@@ -206,6 +207,7 @@ func TestNoBinlog(t *testing.T) {
 // TestReplicaWithoutUpdates follows a replica that keeps what it replicates to
 // itself.
 func TestReplicaWithoutUpdates(t *testing.T) {
+	t.Parallel()
 	eachKind(t, func(t *testing.T, o sandbox.Options) {
 		primary := startSource(t, o)
 		primary.run(t, "", "CREATE DATABASE social", "CREATE TABLE social.pair (a INT PRIMARY KEY)", "INSERT INTO social.pair VALUES (1)")

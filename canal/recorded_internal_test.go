@@ -1,6 +1,7 @@
 package canal
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/csv"
 	"encoding/json"
@@ -39,19 +40,31 @@ type result struct {
 	groups []group
 	edges  []edges
 	halted []string // the reason, by relation
+	born   []bool   // its table was created, by relation
 }
 
-// halting are the tables that must halt, with a word of the reason.
+// halting are the tables that must halt, with a word of the reason. They are
+// known by their last definition from the beginning, so rows of an earlier one
+// do not fit.
 var halting = map[string]string{
-	"*/08_ddl/y": "RENAME TABLE", "*/08_ddl/x": "RENAME TABLE", "*/08_ddl/mid": "ALTER TABLE", "*/08_ddl/grow": "ALTER TABLE",
-	"*/08_ddl/ghost": "ALTER TABLE", "*/08_ddl/gone": "CREATE TABLE", "*/08_ddl/tr": "ALTER TABLE",
-	"*/09_partitions/r": "ALTER TABLE", "*/09_partitions/ex": "EXCHANGE PARTITION",
-	"*/13_metadata_full/f": "ALTER TABLE", "*/14_statement_format/f": "binlog_format",
+	"*/06_minimal_image/follows": "binlog_row_image",
+	"*/08_ddl/ghost":             "its rows have 2 columns",
+	"*/08_ddl/gone":              "its rows have 1 columns",
+	"*/08_ddl/grow":              "bigint no longer",
+	"*/08_ddl/mid":               "its rows have 2 columns",
+	"*/08_ddl/moved_in":          "RENAME TABLE",
+	"*/08_ddl/tr":                "ALTER TABLE",
+	"*/08_ddl/x":                 "RENAME TABLE",
+	"*/08_ddl/y":                 "RENAME TABLE",
+	"*/09_partitions/ex":         "EXCHANGE PARTITION",
+	"*/09_partitions/r":          "ALTER TABLE",
+	"*/14_statement_format/f":    "binlog_format",
 }
 
 // differing are the tables that must differ, with the reason why they are
 // refused before anything is followed.
 var differing = map[string]string{
+	"*/03_nulls_nopk/n":                 "several rows hold the same edge",
 	"mariadb1011/11_fk_cascade/follows": "cascades are not logged",
 	"mariadb1011/11_fk_cascade/prof":    "cascades are not logged",
 	"mysql57/11_fk_cascade/follows":     "cascades are not logged",
@@ -247,7 +260,7 @@ func (s *scenario) run(t *testing.T, a *assembler, packets [][]byte) result {
 // the given number of groups.
 func (s *scenario) runGroups(t *testing.T, a *assembler, begin, packets [][]byte, groups int) result {
 	t.Helper()
-	r := result{halted: make([]string, len(s.follows))}
+	r := result{halted: make([]string, len(s.follows)), born: make([]bool, len(s.follows))}
 	for range s.follows {
 		r.edges = append(r.edges, make(edges))
 	}
@@ -261,6 +274,7 @@ func (s *scenario) runGroups(t *testing.T, a *assembler, begin, packets [][]byte
 		}
 		g := a.group
 		g.changes, g.halts = slices.Clone(g.changes), slices.Clone(g.halts)
+		slices.SortFunc(g.halts, func(a, b halt) int { return cmp.Compare(a.Relation, b.Relation) })
 		g.savepoints = nil
 		r.groups = append(r.groups, g)
 		r.apply(g)
@@ -273,6 +287,10 @@ func (s *scenario) runGroups(t *testing.T, a *assembler, begin, packets [][]byte
 
 func (r *result) apply(g group) {
 	for _, h := range g.halts {
+		if !r.born[h.Relation] && strings.Contains(h.Reason, "CREATE TABLE") {
+			r.born[h.Relation] = true // what came before was no table
+			continue
+		}
 		if r.halted[h.Relation] == "" {
 			r.halted[h.Relation] = h.Reason
 		}
