@@ -14,13 +14,14 @@ import (
 // on. It is taken between two batches, when everything up to the position is in
 // the index and nothing beyond.
 type bookmark struct {
-	Kind       gtid.Kind `json:"kind"`
-	Position   string    `json:"position"`
-	ServerID   uint32    `json:"server_id"`             // of the source
-	ServerUUID string    `json:"server_uuid,omitempty"` // of the source, MySQL only
-	At         time.Time `json:"at"`                    // up to which time the index has everything
-	Begin      fileBegin `json:"begin,omitzero"`        // of the file that the position is in, if known
-	Tables     []*table  `json:"tables"`                // as the position sees them
+	Kind       gtid.Kind        `json:"kind"`
+	Position   string           `json:"position"`
+	ServerID   uint32           `json:"server_id"`             // of the source
+	ServerUUID string           `json:"server_uuid,omitempty"` // of the source, MySQL only
+	At         time.Time        `json:"at"`                    // up to which time the index has everything
+	Begin      fileBegin        `json:"begin,omitzero"`        // of the file that the position is in, if known
+	End        gtid.Coordinates `json:"end,omitzero"`          // the position's place in the source's binlog, if known
+	Tables     []*table         `json:"tables"`                // as the position sees them
 
 	// XA transactions that are prepared, by xid. Their relations are places in
 	// Relations: the configuration may list them otherwise when it is read.
@@ -41,6 +42,7 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 		ServerID:   f.server.id,
 		ServerUUID: f.server.uuid,
 		At:         f.fresh.since(),
+		End:        f.end,
 		Tables:     f.remembered,
 		Prepared:   f.assembler.prepared,
 	}
@@ -69,7 +71,7 @@ func (f *Follower) restore(raw json.RawMessage) error {
 	f.tracker.Set(position)
 	f.server = &server{kind: b.Kind, id: b.ServerID, uuid: b.ServerUUID}
 	f.fresh.setSince(b.At)
-	f.remembered, f.begin = b.Tables, b.Begin
+	f.remembered, f.begin, f.end = b.Tables, b.Begin, b.End
 	places := make(map[indexer.RelationID]indexer.RelationID) // then to now
 	for then, name := range b.Relations {
 		now := slices.IndexFunc(f.o.Relations, func(r Relation) bool { return r.Name == name })

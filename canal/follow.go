@@ -126,8 +126,11 @@ func (f *Follower) heartbeatAt(at gtid.Coordinates) {
 // takeGroup adds the group that has just ended to the batch.
 func (f *Follower) takeGroup() {
 	f.retry.Reset()
-	f.counters.transactions.Add(1)
 	g := &f.assembler.group
+	if f.repeated(g.mark) {
+		return
+	}
+	f.counters.transactions.Add(1)
 	start := len(f.changes)
 	f.changes = append(f.changes, g.changes...)
 	if f.anyLeavesOut(g.mark) {
@@ -140,6 +143,12 @@ func (f *Follower) takeGroup() {
 	}
 	f.marks = append(f.marks, g.mark)
 	f.commit = f.ourTime(g.committed)
+}
+
+// repeated says that a group is behind us. Only MariaDB sends such: events
+// without a GTID that stand in the file before the GTID to go on from.
+func (f *Follower) repeated(m mark) bool {
+	return m.kind == gtid.None && f.end.File != "" && f.end.Reaches(gtid.Coordinates{File: m.file, Offset: m.offset})
 }
 
 func (f *Follower) anyLeavesOut(m mark) bool {
@@ -177,12 +186,14 @@ func (f *Follower) Applied() {
 		case m.kind == gtid.Maria:
 			f.tracker.AddMaria(m.domain, m.server, m.sequence)
 		}
+		f.end = gtid.Coordinates{File: m.file, Offset: m.offset}
 	}
 	if len(f.marks) > 0 {
 		f.fresh.applied(f.commit, time.Now(), f.drained)
 	}
 	if f.place != nil {
 		f.tracker.Set(f.place.Clone())
+		f.end = f.placeEnd
 		f.fresh.setSince(f.progress.began)
 		f.started = true
 	}

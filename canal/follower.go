@@ -38,12 +38,13 @@ type Follower struct {
 	counters  *counters
 	assembler *assembler
 
-	started    bool      // there is a position to go on from
-	opened     bool      // the source was reached since the process started
-	checked    bool      // and every table was found to be fit
-	server     *server   // as it was when last seen, or as the bookmark tells
-	begin      fileBegin // the binlog that was read last
-	remembered []*table  // followed tables, as the position sees them
+	started    bool             // there is a position to go on from
+	opened     bool             // the source was reached since the process started
+	checked    bool             // and every table was found to be fit
+	server     *server          // as it was when last seen, or as the bookmark tells
+	begin      fileBegin        // the binlog that was read last
+	end        gtid.Coordinates // of what is applied, in the binlog of the source; empty if unknown
+	remembered []*table         // followed tables, as the position sees them
 
 	db       *sql.DB   // open while a snapshot is read
 	snapshot *snapshot // being read
@@ -58,13 +59,14 @@ type Follower struct {
 	ahead   gtid.Position // what the source had executed when we connected, MySQL with GTIDs only
 
 	// The batch being made or applied.
-	changes []indexer.Change
-	moves   []indexer.Transition
-	marks   []mark         // of its groups
-	commit  time.Time      // of the last of them, by our clock
-	drained bool           // nothing that the source sent is left after it
-	failed  error          // of the stream, after the batch
-	place   *gtid.Position // that a snapshot ends at, nil for other batches
+	changes  []indexer.Change
+	moves    []indexer.Transition
+	marks    []mark           // of its groups
+	commit   time.Time        // of the last of them, by our clock
+	drained  bool             // nothing that the source sent is left after it
+	failed   error            // of the stream, after the batch
+	place    *gtid.Position   // that a snapshot ends at, nil for other batches
+	placeEnd gtid.Coordinates // the same in the binlog, if known
 }
 
 // NewFollower returns a follower that has not connected yet.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kithdb/kith/canal"
 	"github.com/kithdb/kith/canal/sandbox"
+	"github.com/kithdb/kith/indexer"
 )
 
 // unfit are tables that cannot be followed, each with what the refusal says.
@@ -328,6 +329,60 @@ func TestGeneratedPrimaryKey(t *testing.T) {
 				s.run(t, schema, "INSERT INTO g VALUES (5, 'y', 18446744073709551615)", "UPDATE g SET b = 7 WHERE a = 1", "DELETE FROM g WHERE a = 3")
 				k.exact()
 			})
+		}
+	})
+}
+
+// TestGlobalModes reads a source whose defaults for sessions are unusual.
+func TestGlobalModes(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		modes := []string{"ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,IGNORE_SPACE", "ANSI"}
+		if s.isMaria() {
+			modes = append(modes, "ORACLE", "EMPTY_STRING_IS_NULL,MSSQL")
+		}
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE pair (a BIGINT NOT NULL, b BIGINT NOT NULL DEFAULT 3, x VARCHAR(9) DEFAULT '', PRIMARY KEY (a, b))",
+			"INSERT INTO pair VALUES (1, 1, ''), (2, 2, 'x')",
+			"CREATE TABLE parent (id INT PRIMARY KEY)",
+			"CREATE TABLE child (k INT, v INT, UNIQUE KEY (k, v), FOREIGN KEY (k) REFERENCES parent (id) ON DELETE CASCADE)")
+		for _, mode := range modes {
+			t.Run(mode, func(t *testing.T) {
+				s.setGlobal(t, "sql_mode", mode)
+				s.follow(t, schema, "pair.a.b").exact()
+				if s.isMaria() {
+					wantError(t, s.follow(t, schema, "child.k.v").refused(), "foreign key", "without a trace")
+				}
+			})
+		}
+		t.Run("autocommit=0", func(t *testing.T) {
+			s.setGlobal(t, "autocommit", "0")
+			k := s.follow(t, schema, "pair.a.b")
+			k.exact()
+			s.run(t, schema, "INSERT INTO pair VALUES (3, 3, '')", "COMMIT")
+			k.exact()
+		})
+	})
+}
+
+// TestNamesThatDifferInCase follows two tables whose names only case tells
+// apart, where the server does.
+func TestNamesThatDifferInCase(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		if s.query(t, "SELECT @@lower_case_table_names") != "0" {
+			return // the server does not
+		}
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE case_ (a INT, b INT, PRIMARY KEY (a, b))", "CREATE TABLE CASE_ (x INT, b BIGINT, a BIGINT, PRIMARY KEY (a, b))",
+			"INSERT INTO case_ VALUES (1, 2)", "INSERT INTO CASE_ VALUES (0, 3, 4)")
+		k := s.follow(t, schema, "case_.a.b", "CASE_.a.b")
+		k.exact()
+		s.run(t, schema, "INSERT INTO case_ VALUES (5, 6)", "INSERT INTO CASE_ VALUES (0, 7, 8)", "TRUNCATE TABLE CASE_", "INSERT INTO CASE_ VALUES (1, 9, 9)")
+		k.exact()
+		s.run(t, schema, "ALTER TABLE CASE_ ADD COLUMN z INT")
+		k.catchUp()
+		k.halted("CASE_.a.b", "definition may have changed")
+		if state, reason := k.stateOf("case_.a.b"); state != indexer.Live {
+			t.Errorf("relation case_.a.b is %s (%s), want live", state, reason)
 		}
 	})
 }

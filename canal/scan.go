@@ -52,7 +52,7 @@ func (f *Follower) readSnapshot(ctx context.Context) error {
 		r.since, r.converged = &start, &converged
 	}
 	if !f.started {
-		f.place = &start
+		f.place, f.placeEnd = &start, f.snapshot.end
 	}
 	f.snapshot.close()
 	f.snapshot, f.scanned = nil, true

@@ -54,6 +54,9 @@ func (f *Follower) connect(ctx context.Context) error {
 	if was != nil && was.uuid != s.uuid {
 		f.rereadUnfinished()
 	}
+	if was != nil && (was.uuid != s.uuid || was.id != s.id) {
+		f.end = gtid.Coordinates{} // another server's binlog
+	}
 	f.assembler.fold = s.foldsNames()
 	first := !f.checked
 	tables, err := f.checkTables(ctx, db, s, f.checked && was.logsCascades() && !s.logsCascades())

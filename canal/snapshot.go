@@ -34,6 +34,7 @@ type snapshot struct {
 	conn      *sql.Conn
 	start     gtid.Position
 	converged target
+	end       gtid.Coordinates // of the binlog, on MariaDB
 	tables    []*snapshotTable
 	opened    time.Time // or a little before
 
@@ -114,6 +115,9 @@ func (v *snapshot) openMaria(ctx context.Context) error {
 	}
 	if !position.Valid {
 		return fmt.Errorf("the source tells no GTID position for %s:%s of its binlog", file, offset)
+	}
+	if v.end, err = gtid.ParseCoordinates(file + ":" + offset); err != nil {
+		return err
 	}
 	if v.start, err = gtid.ParsePosition(gtid.Maria, position.String); err != nil {
 		return err

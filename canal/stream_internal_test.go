@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,43 +28,54 @@ func pipeStream(t *testing.T, silence time.Duration) (*stream, net.Conn) {
 	return newStream(nil, ours, silence), theirs
 }
 
-// TestStreamIsPatientWithBacklog sends packets for several times the silence
-// that is allowed, and none ends where a piece of the network ends: the stream
-// always holds half of one.
+// strictSocket gives what it holds in pieces, each only to who has set a new
+// deadline for it.
+type strictSocket struct {
+	net.Conn
+	pieces [][]byte
+	fresh  bool
+}
+
+func (s *strictSocket) SetReadDeadline(time.Time) error {
+	s.fresh = true
+	return nil
+}
+
+func (s *strictSocket) Read(b []byte) (int, error) {
+	if !s.fresh {
+		return 0, os.ErrDeadlineExceeded
+	}
+	s.fresh = false
+	if len(s.pieces) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, s.pieces[0])
+	if s.pieces[0] = s.pieces[0][n:]; len(s.pieces[0]) == 0 {
+		s.pieces = s.pieces[1:]
+	}
+	return n, nil
+}
+
+// TestStreamIsPatientWithBacklog: where no packet ends with a piece of the
+// network, the stream never stands between two packets, and yet the source is
+// not silent.
 func TestStreamIsPatientWithBacklog(t *testing.T) {
-	const silence = 60 * time.Millisecond
-	s, source := pipeStream(t, silence)
+	const packets = 100
 	event := strings.Repeat("e", 100)
-	sent := make(chan error, 1)
-	go func() {
-		packet := frame(event)
-		piece := append(packet[50:len(packet):len(packet)], packet[:50]...)
-		if _, err := source.Write(packet[:50]); err != nil {
-			sent <- err
-			return
-		}
-		pieces := time.NewTicker(silence / 6)
-		defer pieces.Stop()
-		for range 30 {
-			<-pieces.C
-			if _, err := source.Write(piece); err != nil {
-				sent <- err
-				return
-			}
-		}
-		sent <- source.Close()
-	}()
-	for i := 0; ; i++ {
-		packet, err := s.next(t.Context())
-		if errors.Is(err, io.ErrUnexpectedEOF) && i == 30 {
-			break
-		}
-		if err != nil || string(packet) != event {
-			t.Fatalf("packet %d = %q, %v", i, packet, err)
+	packet := frame(event)
+	socket := &strictSocket{pieces: [][]byte{packet[:50]}}
+	for range packets - 1 {
+		socket.pieces = append(socket.pieces, slices.Concat(packet[50:], packet[:50]))
+	}
+	socket.pieces = append(socket.pieces, packet[50:])
+	s := newStream(nil, socket, time.Second)
+	for i := range packets {
+		if got, err := s.next(t.Context()); err != nil || string(got) != event {
+			t.Fatalf("packet %d = %q, %v", i, got, err)
 		}
 	}
-	if err := <-sent; err != nil {
-		t.Fatal(err)
+	if _, err := s.next(t.Context()); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last packet: %v", err)
 	}
 }
 

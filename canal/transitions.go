@@ -15,7 +15,7 @@ func (f *Follower) lose(reason error) {
 	f.remembered = nil
 	clear(f.assembler.prepared)
 	f.tracker.Set(gtid.Position{})
-	f.begin = fileBegin{}
+	f.begin, f.end = fileBegin{}, gtid.Coordinates{}
 	for _, r := range f.assembler.follows {
 		if r.state != indexer.Halted {
 			f.reread(r, "the position was lost: "+reason.Error())
