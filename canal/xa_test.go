@@ -167,15 +167,17 @@ func (c *countdown) Err() error {
 	return c.Context.Err()
 }
 
-// TestStopAnywhere ends the follower at every moment at which it looks whether
-// it should end. Going on from there, nothing is lost.
+// TestStopAnywhere ends the follower at the moments at which it looks whether it
+// should end: at each of the first, then at ever fewer, as the way to the end of
+// the binlog grows with it (MySQL 5.7 sends heartbeats while it passes over what
+// is known). Going on from there, nothing is lost.
 func TestStopAnywhere(t *testing.T) {
 	eachSource(t, func(t *testing.T, s *source) {
 		schema := s.schema(t)
 		s.run(t, schema, createPair, "INSERT INTO pair VALUES (1, 1)")
 		k := s.follow(t, schema, "pair.a.b")
 		k.exact()
-		for n := int64(1); ; n++ {
+		for n := int64(1); ; n += 1 + n/4 {
 			c := s.connect(t, schema)
 			c.run(xa("'x'", fmt.Sprintf("INSERT INTO pair VALUES (2, %d)", n))...)
 			c.run("XA PREPARE 'x'")
@@ -193,7 +195,7 @@ func TestStopAnywhere(t *testing.T) {
 			k = k.restart()
 			k.exact()
 			if t.Failed() || done {
-				t.Logf("stopped at %d moments", n)
+				t.Logf("ended at the %d-th moment", n)
 				return
 			}
 		}

@@ -10,6 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// fileLock is a locked file.
+type fileLock struct{ *os.File }
+
+// Close unlocks first: a child between fork and exec may hold the file open,
+// and the lock with it.
+func (l fileLock) Close() error {
+	return errors.Join(unix.Flock(int(l.Fd()), unix.LOCK_UN), l.File.Close())
+}
+
 // lockDirectory locks the file for this process, until it is closed or the
 // process ends.
 func lockDirectory(path string) (io.Closer, error) {
@@ -24,5 +33,5 @@ func lockDirectory(path string) (io.Closer, error) {
 		}
 		return nil, err
 	}
-	return f, nil
+	return fileLock{f}, nil
 }

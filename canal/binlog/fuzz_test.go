@@ -181,7 +181,7 @@ func FuzzRows(f *testing.F) {
 			return
 		}
 		got, err := tryRows(reader, rows)
-		if err != nil {
+		if err != nil || hasJSON(table) { // at damaged JSON the oracle may recurse until the process dies
 			return
 		}
 		theirs, err := oracleRows(t, events[i].tableMap, packet, columns)
@@ -199,8 +199,12 @@ func FuzzRows(f *testing.F) {
 // end, and so sees more damage.
 func hasContents(t *TableMap) bool {
 	return slices.ContainsFunc(t.Columns, func(column Column) bool {
-		return column.Type == ColumnJSON || column.Type == ColumnNewDecimal
+		return column.Type == ColumnNewDecimal
 	})
+}
+
+func hasJSON(t *TableMap) bool {
+	return slices.ContainsFunc(t.Columns, func(column Column) bool { return column.Type == ColumnJSON })
 }
 
 // tryRows returns the images of all rows.
