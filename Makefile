@@ -11,6 +11,7 @@ STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 DEMO_FLAGS   =
 TESTFLAGS    =
 FUZZTIME     = 30s
+BENCH_FLAGS  = -users 700000 -changes 10000000
 PACKAGES     = ./...
 
 export GO
@@ -48,7 +49,10 @@ lint: ## vet, formatting, go.mod, staticcheck
 	$(GO) mod tidy -diff
 	$(GO) run $(STATICCHECK) ./...
 
-bench: server ## run the benchmarks
+bench: server ## measure the index beside a plain one, then run the Go benchmarks
+	$(GO) build -o bin/bench ./indexer/postings/bench
+	bin/bench -index tree $(BENCH_FLAGS)
+	bin/bench -index plain $(BENCH_FLAGS)
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 1h $(TESTFLAGS) $(PACKAGES)
 
 clean: ## remove what build has made

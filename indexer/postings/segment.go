@@ -30,6 +30,7 @@ import (
 const (
 	segmentMagic   = "KITHSEGM"
 	segmentVersion = 1
+	loadBatch      = 1 << 16 // edges put into an index at a time
 	headerSize     = len(segmentMagic) + 4 + 3*8
 )
 
@@ -42,35 +43,47 @@ var (
 
 // WriteSegment writes the index to w. The index must not change meanwhile.
 func (x *Index) WriteSegment(w io.Writer) error {
-	keys := x.keys()
+	stats := x.Stats()
 	digest := xxhash.New()
 	out := bufio.NewWriterSize(io.MultiWriter(w, digest), 1<<16)
 
 	b := append(make([]byte, 0, headerSize), segmentMagic...)
 	b = binary.LittleEndian.AppendUint32(b, segmentVersion)
-	b = binary.LittleEndian.AppendUint64(b, uint64(len(keys)))
-	b = binary.LittleEndian.AppendUint64(b, x.edges.Load())
+	b = binary.LittleEndian.AppendUint64(b, stats.Keys)
+	b = binary.LittleEndian.AppendUint64(b, stats.Edges)
 	b = binary.LittleEndian.AppendUint64(b, x.Fingerprint())
 	out.Write(b) // bufio keeps the first error for Flush
 
-	var values []uint64
+	var keys, values []uint64
 	next := uint64(0) // the smallest key that may follow
-	for _, key := range keys {
-		values = x.AppendValues(values[:0], key, Page{})
-		b = binary.AppendUvarint(b[:0], key-next)
-		b = binary.AppendUvarint(b, uint64(len(values)-1))
-		b = binary.AppendUvarint(b, values[0])
-		for i := 1; i < len(values); i++ {
-			b = binary.AppendUvarint(b, values[i]-values[i-1]-1)
+	for {
+		keys = x.AppendKeys(keys[:0], next-1, next > 0, 1024)
+		for _, key := range keys {
+			values = x.AppendValues(values[:0], key, Page{})
+			b = appendList(b[:0], key-next, values)
+			out.Write(b)
+			next = key + 1
 		}
-		out.Write(b)
-		next = key + 1
+		if len(keys) == 0 || next == 0 { // next passed 2^64
+			break
+		}
 	}
 	if err := out.Flush(); err != nil {
 		return err
 	}
 	_, err := w.Write(binary.LittleEndian.AppendUint64(b[:0], digest.Sum64()))
 	return err
+}
+
+// appendList appends a list as it stands in a segment to dst.
+func appendList(dst []byte, keyDifference uint64, values []uint64) []byte {
+	dst = binary.AppendUvarint(dst, keyDifference)
+	dst = binary.AppendUvarint(dst, uint64(len(values)-1))
+	dst = binary.AppendUvarint(dst, values[0])
+	for i := 1; i < len(values); i++ {
+		dst = binary.AppendUvarint(dst, values[i]-values[i-1]-1)
+	}
+	return dst
 }
 
 // ReadSegment returns the index that WriteSegment wrote to r. Its error wraps
@@ -125,6 +138,7 @@ type segmentReader struct {
 // whatever the numbers in the file say.
 func (s *segmentReader) lists(x *Index, keys, edges uint64) error {
 	next, overflow := uint64(0), false
+	loader := x.Load(loadBatch)
 	for range keys {
 		if overflow {
 			return fmt.Errorf("%w: key beyond 2^64", ErrDamaged)
@@ -143,8 +157,11 @@ func (s *segmentReader) lists(x *Index, keys, edges uint64) error {
 			return err
 		}
 		edges -= count + 1
-		x.load(key, list)
+		for _, value := range list {
+			loader.Add(key, value)
+		}
 	}
+	loader.Close()
 	return s.err
 }
 
@@ -166,19 +183,6 @@ func (s *segmentReader) values(count uint64) ([]uint64, error) {
 		list = append(list, value)
 	}
 	return list, s.err
-}
-
-// load puts a complete list into an index that does not have its key yet.
-func (x *Index) load(key uint64, list []uint64) {
-	s := x.shard(key)
-	s.mu.Lock()
-	s.lists[key] = list
-	s.mu.Unlock()
-	x.edges.Add(uint64(len(list)))
-	x.values.Add(uint64(cap(list)))
-	for _, value := range list {
-		x.fingerprint.Add(hash(key, value))
-	}
 }
 
 func (s *segmentReader) bytes(n int) []byte {

@@ -1,0 +1,247 @@
+package postings
+
+import (
+	"fmt"
+	"math/bits"
+)
+
+// ref says where a node is and how large: one word, so that it is swapped at
+// once.
+//
+//	40 bits offset in the arena / 16 | 8 bits size/16 - 1 | 14 bits edges, of a leaf
+//
+// The zero ref is no node: the arena's first page is never used.
+type ref uint64
+
+const (
+	// maxLines are the cache lines of a node that are asked for as soon as it
+	// is known: a lookup comes to few of them, but does not know which.
+	maxLines   = 12
+	unit       = 16 // bytes: sizes and offsets are multiples
+	offsetBits = 40
+	maxBlock   = 256 * unit
+)
+
+func newRef(off uint64, size int) ref {
+	return ref(off/unit | uint64(size/unit-1)<<offsetBits)
+}
+
+func (r ref) offset() uint64           { return uint64(r) & (1<<offsetBits - 1) * unit }
+func (r ref) size() int                { return (int(r>>offsetBits&0xff) + 1) * unit }
+func (r ref) edges() uint64            { return uint64(r) >> (offsetBits + 8) }
+func (r ref) lines() int               { return min(r.size()/64, maxLines) }
+func (r ref) withEdges(n int) ref      { return r | ref(n)<<(offsetBits+8) }
+func (r ref) samePlace(other ref) bool { return (r^other)&(1<<offsetBits-1) == 0 }
+
+const (
+	pageSize  = 16 << 10
+	maxSlots  = 256 // blocks of a page: more would make its bitmap long
+	pageWords = maxSlots / 64
+
+	growStep = 2 << 20 // bytes committed at a time: a huge page of amd64 and arm64
+	// hugeFrom is the size from which huge pages are asked for; before, they
+	// would waste more than they save.
+	hugeFrom = 16 << 20
+)
+
+// arena hands out blocks of memory outside the Go heap. A page is divided into
+// a number of equal slots, and the sizes are those that leave little of a page
+// over: so a block takes 2 % more than it needs on average, and an index of a
+// few megabytes has few pages that are not full. Only the writer calls its
+// methods, but for node.
+type arena struct {
+	*regions
+	pages     []page
+	partial   [maxSlots + 1]int32 // by slots of a page: first page with room, 0 for none
+	empty     []int32             // pages without blocks
+	resident  int                 // how many of those at the end of empty may hold memory
+	inUse     [maxSlots + 1]int32 // by slots: pages
+	sizes     int                 // how many sizes have pages
+	committed uint64
+	live      uint64 // bytes of all blocks handed out
+}
+
+// page is what the arena knows of one page.
+type page struct {
+	used       [pageWords]uint64 // bit i: block i is handed out
+	slots      uint16            // blocks that it is divided into, 0 while it has none
+	free       uint16            // blocks not handed out
+	linked     bool              // among the pages of the size that blocks are taken from
+	prev, next int32             // there
+}
+
+// newArena returns an arena without blocks.
+func newArena() *arena {
+	// Page 0 stays unused: offset 0 is no block.
+	return &arena{regions: new(regions), pages: make([]page, 1)}
+}
+
+// node returns a block's bytes and slack ones of its neighbours.
+func (a *arena) node(r ref) []byte { return a.bytes(r.offset(), r.size()+slack) }
+
+// slotsFor returns how many blocks of n bytes a page is divided into, and
+// slotSize how large these are.
+func slotsFor(n int) int     { return min(pageSize/((n+unit-1)/unit*unit), maxSlots) }
+func slotSize(slots int) int { return pageSize / slots &^ (unit - 1) }
+
+// alloc hands out a block and fills it with b, and zeros.
+func (a *arena) alloc(b []byte) ref {
+	slots := slotsFor(max(len(b), 1))
+	p := a.partial[slots]
+	if p == 0 {
+		p = a.addPage(slots)
+	}
+	pg := &a.pages[p]
+	slot := pg.take()
+	if pg.free == 0 {
+		a.unlink(p)
+	}
+	size := slotSize(slots)
+	a.live += uint64(size)
+	off := uint64(p)*pageSize + uint64(slot*size)
+	dst := a.bytes(off, size)
+	clear(dst[copy(dst, b):])
+	return newRef(off, size)
+}
+
+// take marks the first free block of the page as handed out.
+func (p *page) take() int {
+	for i, w := range p.used {
+		if w != ^uint64(0) {
+			bit := bits.TrailingZeros64(^w)
+			p.used[i] |= 1 << bit
+			p.free--
+			return i*64 + bit
+		}
+	}
+	panic("postings: page without room is linked")
+}
+
+// free takes a block back: nobody may look at it any more.
+func (a *arena) free(r ref) {
+	p := int32(r.offset() / pageSize)
+	pg := &a.pages[p]
+	slot := int(r.offset()%pageSize) / r.size()
+	if pg.used[slot/64]>>(slot%64)&1 == 0 {
+		panic("postings: block freed twice")
+	}
+	pg.used[slot/64] &^= 1 << (slot % 64)
+	pg.free++
+	a.live -= uint64(r.size())
+	a.link(p)
+	if pg.free == pg.slots {
+		a.unlink(p)
+		if a.inUse[pg.slots]--; a.inUse[pg.slots] == 0 {
+			a.sizes--
+		}
+		pg.slots = 0
+		a.empty = append(a.empty, p)
+		a.resident++
+		a.giveBack()
+	}
+}
+
+// giveBack returns the memory of empty pages to the system when there are more
+// than are likely to be used again soon: those that were empty first.
+func (a *arena) giveBack() {
+	keep := 8 + len(a.pages)/64
+	if a.resident < 2*keep {
+		return
+	}
+	first := len(a.empty) - a.resident
+	for _, p := range a.empty[first : len(a.empty)-keep] {
+		a.decommit(uint64(p)*pageSize, pageSize)
+	}
+	a.resident = keep
+}
+
+// addPage divides an empty page into the slots and returns it, linked.
+func (a *arena) addPage(slots int) int32 {
+	var p int32
+	if n := len(a.empty); n > 0 {
+		p = a.empty[n-1]
+		a.empty = a.empty[:n-1]
+		a.resident = max(a.resident-1, 0)
+	} else {
+		p = a.newPage()
+	}
+	if a.inUse[slots]++; a.inUse[slots] == 1 {
+		a.sizes++
+	}
+	pg := &a.pages[p]
+	*pg = page{slots: uint16(slots), free: uint16(slots)}
+	for i := slots; i < maxSlots; i++ { // no block there
+		pg.used[i/64] |= 1 << (i % 64)
+	}
+	a.link(p)
+	return p
+}
+
+// newPage returns a page that was never used.
+func (a *arena) newPage() int32 {
+	for {
+		p := len(a.pages)
+		a.pages = append(a.pages, page{})
+		end := uint64(p+1) * pageSize
+		a.grow(end)
+		if end < 1<<regionBits || end&(end-1) != 0 {
+			a.grow(end + pageSize) // the last block is read beyond its end
+			return int32(p)
+		} // the last page of a region stays unused: nothing is beyond it
+	}
+}
+
+// grow commits memory up to the offset. There is no going on without it, as
+// there is none when the Go heap cannot grow.
+func (a *arena) grow(to uint64) {
+	for a.committed < to {
+		if a.committed >= 1<<offsetBits*unit {
+			panic("postings: index is full")
+		}
+		if err := a.commit(a.committed, growStep, a.committed >= hugeFrom); err != nil {
+			panic(fmt.Sprintf("postings: out of memory: %v", err))
+		}
+		a.committed += growStep
+	}
+}
+
+// link puts the page at the head of those of its size that blocks are taken
+// from, if it is not among them.
+func (a *arena) link(p int32) {
+	pg := &a.pages[p]
+	if pg.linked {
+		return
+	}
+	pg.linked = true
+	head := &a.partial[pg.slots]
+	pg.prev, pg.next = 0, *head
+	if *head != 0 {
+		a.pages[*head].prev = p
+	}
+	*head = p
+}
+
+func (a *arena) unlink(p int32) {
+	pg := &a.pages[p]
+	if !pg.linked {
+		return
+	}
+	pg.linked = false
+	if pg.prev != 0 {
+		a.pages[pg.prev].next = pg.next
+	} else {
+		a.partial[pg.slots] = pg.next
+	}
+	if pg.next != 0 {
+		a.pages[pg.next].prev = pg.prev
+	}
+}
+
+// held returns the bytes of memory that the arena holds, used or not.
+func (a *arena) held() uint64 {
+	gone := len(a.empty) - a.resident
+	return uint64(len(a.pages)-1-gone)*pageSize + uint64(len(a.pages))*pageRecord
+}
+
+// pageRecord is the size of a page's record.
+const pageRecord = pageWords*8 + 16

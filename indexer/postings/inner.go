@@ -1,0 +1,246 @@
+package postings
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// An inner node holds its children in order and, between each two, where the
+// second begins: its separator, the least edge that may be in it.
+//
+//	 bytes  8        8          (n-1)*kw   (n-1)*vw          8*n        8*n
+//	       +--------+----------+----------+----------+-----+----------+--------+
+//	       | header | base key | keys     | values   | pad | children | counts |
+//	       +--------+----------+----------+----------+-----+----------+--------+
+//
+//	header, from the lowest bit:
+//	   16 children n
+//	    8 level: 1 when the children are leaves
+//	    4 kw, bytes of a key    4 vw, bytes of a value, 0 when all are 0
+//	   .. unused
+//	    1 inner: 1
+//
+// keys are less the base key. counts are the edges below each child, and absent
+// at level 1, where the refs of the children have them. The writer changes
+// children and counts in place; all else never changes.
+type inner struct {
+	b        []byte
+	base     uint64
+	n        int
+	level    int
+	kw, vw   int
+	values   int // first byte of the values
+	children int // first byte of the children
+}
+
+const (
+	innerHeader = 16
+	maxChildren = 128 // a node is maxBlock bytes at most
+	maxLevel    = 255
+)
+
+func isInner(b []byte) bool { return load(b, 0)&innerFlag != 0 }
+
+// parseInner reads the header of the node that starts at b[0].
+func parseInner(b []byte) inner {
+	var x inner
+	x.parse(b)
+	return x
+}
+
+// parse is parseInner without copying the view, for the way down the tree.
+func (x *inner) parse(b []byte) {
+	h := load(b, 0)
+	x.b, x.base = b, load(b, 8)
+	x.n, x.level, x.kw, x.vw = int(h&0xffff), int(h>>16&0xff), int(h>>24&15), int(h>>28&15)
+	x.values = innerHeader + (x.n-1)*x.kw
+	x.children = (x.values + (x.n-1)*x.vw + 7) &^ 7
+}
+
+// number reads the i-th of numbers of width bytes each.
+func number(b []byte, at, width, i int) uint64 {
+	switch width {
+	case 2:
+		return uint64(binary.LittleEndian.Uint16(b[at+2*i:]))
+	case 4:
+		return uint64(binary.LittleEndian.Uint32(b[at+4*i:]))
+	case 8:
+		return binary.LittleEndian.Uint64(b[at+8*i:])
+	}
+	return 0
+}
+
+// separator returns where child i+1 begins.
+func (x *inner) separator(i int) Edge {
+	return Edge{x.base + number(x.b, innerHeader, x.kw, i), number(x.b, x.values, x.vw, i)}
+}
+
+// search returns the child in whose range the edge is.
+func (x *inner) search(e Edge) int {
+	if e.Key < x.base {
+		return 0
+	}
+	key := e.Key - x.base
+	var lo int
+	switch x.kw {
+	case 2:
+		lo = above16(x.b[innerHeader:], x.n-1, key)
+	case 4:
+		lo = above32(x.b[innerHeader:], x.n-1, key)
+	default:
+		lo = above64(x.b[innerHeader:], x.n-1, key)
+	}
+	// lo separators are of keys up to e's; those of its own key count by value.
+	if lo == 0 || number(x.b, innerHeader, x.kw, lo-1) != key || number(x.b, x.values, x.vw, lo-1) <= e.Value {
+		return lo
+	}
+	from, to := 0, lo-1 // separators before from are at most e, to is greater
+	for from < to {
+		mid := int(uint(from+to) / 2)
+		if x.separator(mid).Key == e.Key && number(x.b, x.values, x.vw, mid) > e.Value {
+			to = mid
+		} else {
+			from = mid + 1
+		}
+	}
+	return from
+}
+
+// above16 returns how many of n ascending numbers are at most x. Its loop, as
+// that of its kin, has no branch that depends on the numbers: such a one would
+// be foretold wrongly every other time.
+func above16(b []byte, n int, x uint64) int {
+	at := uint(0)
+	for left := uint(n); left > 0; {
+		half := (left + 1) / 2
+		at += half & atMost(uint64(binary.LittleEndian.Uint16(b[2*(at+half)-2:])), x)
+		left -= half
+	}
+	return int(at)
+}
+
+func above32(b []byte, n int, x uint64) int {
+	at := uint(0)
+	for left := uint(n); left > 0; {
+		half := (left + 1) / 2
+		at += half & atMost(uint64(binary.LittleEndian.Uint32(b[4*(at+half)-4:])), x)
+		left -= half
+	}
+	return int(at)
+}
+
+func above64(b []byte, n int, x uint64) int {
+	at := uint(0)
+	for left := uint(n); left > 0; {
+		half := (left + 1) / 2
+		at += half & atMost(binary.LittleEndian.Uint64(b[8*(at+half)-8:]), x)
+		left -= half
+	}
+	return int(at)
+}
+
+// atMost returns all ones if v <= x, else 0.
+func atMost(v, x uint64) uint {
+	_, greater := bits.Sub64(x, v, 0)
+	return uint(greater) - 1
+}
+
+func (x *inner) child(i int) ref       { return ref(loadWord(x.b, x.children+8*i)) }
+func (x *inner) setChild(i int, r ref) { storeWord(x.b, x.children+8*i, uint64(r)) }
+
+// count returns the number of edges below child i.
+func (x *inner) count(i int) uint64 {
+	if x.level == 1 {
+		return x.child(i).edges()
+	}
+	return loadWord(x.b, x.children+8*(x.n+i))
+}
+
+// addCount adds to the number of edges below child i; at level 1 the child's
+// ref has it.
+func (x *inner) addCount(i int, delta int) {
+	if x.level > 1 {
+		at := x.children + 8*(x.n+i)
+		storeWord(x.b, at, loadWord(x.b, at)+uint64(delta))
+	}
+}
+
+// child is a child to be of an inner node.
+type child struct {
+	from  Edge // the least edge that may be in it
+	ref   ref
+	edges uint64
+}
+
+// appendChildren appends the node's children to dst. from is where the node
+// begins.
+func (x *inner) appendChildren(dst []child, from Edge) []child {
+	for i := range x.n {
+		if i > 0 {
+			from = x.separator(i - 1)
+		}
+		dst = append(dst, child{from, x.child(i), x.count(i)})
+	}
+	return dst
+}
+
+// appendInner appends an inner node with the children, at most maxChildren, to
+// dst, which must be empty. Where the first one begins is not part of it.
+func appendInner(dst []byte, level int, children []child) []byte {
+	n := len(children)
+	var base, keys, values uint64
+	for i, c := range children[1:] {
+		if i == 0 {
+			base = c.from.Key
+		}
+		keys, values = c.from.Key-base, max(values, c.from.Value)
+	}
+	kw, vw := width(keys), width(values)
+	if values == 0 {
+		vw = 0
+	}
+	header := innerFlag | uint64(n) | uint64(level)<<16 | uint64(kw)<<24 | uint64(vw)<<28
+	dst = binary.LittleEndian.AppendUint64(dst, header)
+	dst = binary.LittleEndian.AppendUint64(dst, base)
+	for _, c := range children[1:] {
+		dst = appendNumber(dst, kw, c.from.Key-base)
+	}
+	for _, c := range children[1:] {
+		dst = appendNumber(dst, vw, c.from.Value)
+	}
+	for len(dst)%8 != 0 {
+		dst = append(dst, 0)
+	}
+	for _, c := range children {
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(c.ref))
+	}
+	if level > 1 {
+		for _, c := range children {
+			dst = binary.LittleEndian.AppendUint64(dst, c.edges)
+		}
+	}
+	return dst
+}
+
+// width returns how many bytes numbers up to v get.
+func width(v uint64) int {
+	switch {
+	case v < 1<<16:
+		return 2
+	case v < 1<<32:
+		return 4
+	}
+	return 8
+}
+
+func appendNumber(dst []byte, width int, v uint64) []byte {
+	switch width {
+	case 2:
+		return binary.LittleEndian.AppendUint16(dst, uint16(v))
+	case 4:
+		return binary.LittleEndian.AppendUint32(dst, uint32(v))
+	case 8:
+		return binary.LittleEndian.AppendUint64(dst, v)
+	}
+	return dst
+}

@@ -1,0 +1,282 @@
+package postings
+
+import "math/bits"
+
+// A leaf holds the edges of a range of the order (key, value). It is a list of
+// entries: a key and a run of its values. A list may have several entries, in
+// one leaf or in neighbouring ones; their runs follow one another.
+//
+//	 bytes  8               kb         vb           n      2 * ((n-1)/16)
+//	       +--------+----------+------------+-----------+---------+--------+
+//	       | header | base key | base value | n tags    | samples | stream |
+//	       +--------+----------+------------+-----------+---------+--------+
+//
+//	header, from the lowest bit:
+//	   11 entries n
+//	   10 universe of the keys, less the base key
+//	   10 shared universe of the values, less the base value
+//	    7 bw, width of the bases of entries with their own universe
+//	    4 kb, bytes of the base key       4 vb, bytes of the base value
+//	    1 split: some key has several entries
+//	   15 bits used, from the first of the header to the last of the stream
+//	    1 inner: 0 (see inner.go), and one bit not used
+//
+//	tag    1-127    a run of so many values in the shared universe
+//	       129-254  a run of tag-128 values in a universe of its own
+//	       255      the same, with the number of values in the stream
+//
+//	stream: the keys as one run, then each entry's run; those of entries with
+//	their own universe after it: 10 bits universe, bw bits base, and for tag
+//	255 13 bits the number of values.
+//
+// Sample i is the first bit of entry 16*(i+1) in the leaf: positions of entries
+// between follow from the tags.
+//
+// Keys with several entries stand several times in the run of keys.
+const (
+	leafHeader   = 8
+	sampleEvery  = 16
+	maxShared    = 127 // values of an entry in the shared universe
+	ownTag       = 128
+	longTag      = 255
+	longBits     = 13
+	maxEntries   = 1<<11 - 1
+	innerFlag    = 1 << 63
+	maxRunValues = 1<<longBits - 1
+)
+
+// leaf is a view of an encoded leaf: the header taken apart.
+type leaf struct {
+	b       []byte
+	baseKey uint64
+	baseVal uint64
+	shared  uint64 // largest number of the shared universe
+	keys    run
+	n       int // entries
+	tags    int // first byte of the tags
+	bw      uint
+	split   bool
+	end     int // bits used
+}
+
+// parseLeaf reads the header of the leaf that starts at b[0].
+func parseLeaf(b []byte) leaf {
+	var l leaf
+	l.parse(b)
+	return l
+}
+
+// parse is parseLeaf without copying the view.
+func (l *leaf) parse(b []byte) {
+	h := load(b, 0)
+	kb, vb := uint(h>>38&15), uint(h>>42&15)
+	l.b = b
+	l.n = int(h & (1<<11 - 1))
+	l.shared = universe(h >> 21 & (1<<10 - 1)).max()
+	l.bw = uint(h >> 31 & (1<<7 - 1))
+	l.split = h>>46&1 != 0
+	l.end = int(h >> 47 & (1<<15 - 1))
+	l.baseKey = load(b, leafHeader) & mask(8*kb)
+	l.baseVal = load(b, leafHeader+int(kb)) & mask(8*vb)
+	l.tags = leafHeader + int(kb+vb)
+	l.keys = runAt(8*(l.tags+l.n+2*samples(l.n)), l.n, universe(h>>11&(1<<10-1)).max())
+}
+
+// samples returns the number of samples of n entries.
+func samples(n int) int { return max(n-1, 0) / sampleEvery }
+
+func (l *leaf) tag(e int) byte { return l.b[l.tags+e] }
+
+// entry is one entry of a leaf: its values are those of the run, plus base.
+type entry struct {
+	run
+	base uint64
+	from int // first bit: of the universe of its own, or of the run
+}
+
+// holds reports whether the value is in the entry's universe.
+func (e *entry) holds(v uint64) bool { return v >= e.base && v-e.base <= e.u }
+
+// entryFrom reads the entry with the tag that starts at bit pos.
+func (l *leaf) entryFrom(tag byte, pos int) entry {
+	var e entry
+	e.read(l, tag, pos)
+	return e
+}
+
+// read is entryFrom without copying the view.
+func (e *entry) read(l *leaf, tag byte, pos int) {
+	e.from = pos
+	if tag < ownTag {
+		e.base, e.run = l.baseVal, runAt(pos, int(tag), l.shared)
+		return
+	}
+	u := universe(getBits(l.b, pos, universeBits)).max()
+	pos += universeBits
+	e.base = getBits(l.b, pos, l.bw)
+	pos += int(l.bw)
+	n := int(tag - ownTag)
+	if tag == longTag {
+		n = int(getBits(l.b, pos, longBits))
+		pos += longBits
+	}
+	e.run = runAt(pos, n, u)
+}
+
+// position returns the first bit of entry e, which may be l.n: the end.
+func (l *leaf) position(e int) int {
+	s := min(e/sampleEvery, samples(l.n))
+	pos := l.keys.end()
+	if s > 0 {
+		pos = int(load(l.b, l.tags+l.n+2*(s-1)) & 0xffff)
+	}
+	for _, tag := range l.b[l.tags+s*sampleEvery : l.tags+e] {
+		if tag < ownTag {
+			pos += runBits(int(tag), l.shared)
+		} else {
+			var own entry
+			own.read(l, tag, pos)
+			pos = own.end()
+		}
+	}
+	return pos
+}
+
+// entryAt returns entry e.
+func (l *leaf) entryAt(e int) entry { return l.entryFrom(l.tag(e), l.position(e)) }
+
+// keyAt returns the key of entry e.
+func (l *leaf) keyAt(e int) uint64 { return l.baseKey + l.keys.at(l.b, e) }
+
+// find returns the first entry whose key is not below key, and whether its key
+// is equal.
+func (l *leaf) find(key uint64) (e int, found bool) {
+	if key < l.baseKey {
+		return 0, false
+	}
+	return l.keys.seek(l.b, key-l.baseKey)
+}
+
+// entriesOf returns how many entries from e on have e's key.
+func (l *leaf) entriesOf(e int) int {
+	if !l.split {
+		return 1
+	}
+	key := l.keys.at(l.b, e)
+	n := 1
+	for e+n < l.n && l.keys.at(l.b, e+n) == key {
+		n++
+	}
+	return n
+}
+
+// spot is where an edge is in a leaf, or would be.
+type spot struct {
+	at    entry // the entry, of those of the key, with the first value that is not below; else the last
+	e     int   // its number; if the key has none, that of the entry to come after
+	i     int   // the place in it
+	has   bool  // the key has an entry
+	found bool  // the edge is there
+}
+
+// seek finds the place of an edge.
+func (l *leaf) seek(s *spot, key, value uint64) {
+	s.i, s.found = 0, false
+	if s.e, s.has = l.find(key); !s.has {
+		return
+	}
+	s.at.read(l, l.tag(s.e), l.position(s.e))
+	last := s.e + l.entriesOf(s.e) - 1
+	for {
+		s.i, s.found = s.at.seek(l.b, value)
+		if s.i < s.at.n || s.e == last {
+			return
+		}
+		s.e++
+		s.at.read(l, l.tag(s.e), s.at.end())
+	}
+}
+
+// seek finds the first value of the entry that is not below value.
+func (e *entry) seek(b []byte, value uint64) (i int, found bool) {
+	if value < e.base {
+		return 0, false
+	}
+	return e.run.seek(b, value-e.base)
+}
+
+// contains reports whether the leaf has the edge.
+func (l *leaf) contains(key, value uint64) bool {
+	var s spot
+	l.seek(&s, key, value)
+	return s.found
+}
+
+// count returns the number of key's values in the leaf.
+func (l *leaf) count(key uint64) int {
+	e, ok := l.find(key)
+	if !ok {
+		return 0
+	}
+	if tag := l.tag(e); !l.split && tag != longTag {
+		return int(tag &^ ownTag)
+	}
+	n := 0
+	at := l.entryAt(e)
+	for last := e + l.entriesOf(e) - 1; ; e++ {
+		n += at.n
+		if e == last {
+			return n
+		}
+		at = l.entryFrom(l.tag(e+1), at.end())
+	}
+}
+
+// appendEdges appends the leaf's edges to dst in order.
+func (l *leaf) appendEdges(dst []Edge) []Edge {
+	pos := l.keys.end()
+	var keys, values [64]uint64
+	var at entry
+	for e := 0; e < l.n; {
+		stop := min(e+len(keys), l.n)
+		chunk := l.keys.appendTo(keys[:0], l.b, l.baseKey, e, stop)
+		for _, key := range chunk {
+			at.read(l, l.tag(e), pos)
+			for i := 0; i < at.n; i += len(values) {
+				part := at.appendTo(values[:0], l.b, at.base, i, min(i+len(values), at.n))
+				for _, v := range part {
+					dst = append(dst, Edge{key, v})
+				}
+			}
+			pos = at.end()
+			e++
+		}
+	}
+	return dst
+}
+
+// byteLen returns the number of bytes that v takes.
+func byteLen(v uint64) int { return (bits.Len64(v) + 7) / 8 }
+
+// countBetween returns the number of the leaf's edges from a up to and with z.
+func (l *leaf) countBetween(a, z Edge) uint64 {
+	n := l.below(z)
+	if l.contains(z.Key, z.Value) {
+		n++
+	}
+	return uint64(n - min(n, l.below(a)))
+}
+
+// below returns the number of the leaf's edges that come before e.
+func (l *leaf) below(e Edge) int {
+	var s spot
+	l.seek(&s, e.Key, e.Value)
+	n := 0
+	pos := l.keys.end()
+	for i := range s.e {
+		at := l.entryFrom(l.tag(i), pos)
+		n += at.n
+		pos = at.end()
+	}
+	return n + s.i
+}

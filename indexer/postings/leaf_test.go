@@ -1,0 +1,178 @@
+package postings
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// drawEdges draws up to n distinct edges in order, of keys and values that
+// follow one of several patterns.
+func drawEdges(t *rapid.T, n int) []Edge {
+	seed := rapid.Uint64().Draw(t, "seed")
+	count := rapid.IntRange(0, n).Draw(t, "edges")
+	keys := rapid.SampledFrom(patterns).Draw(t, "keys")
+	values := rapid.SampledFrom(patterns).Draw(t, "values")
+	rng := rand.New(rand.NewPCG(seed, 1))
+	edges := make([]Edge, count)
+	for i := range edges {
+		edges[i] = Edge{keys.next(rng), values.next(rng)}
+	}
+	return sortedEdges(edges)
+}
+
+func sortedEdges(edges []Edge) []Edge {
+	slices.SortFunc(edges, compareEdges)
+	return slices.Compact(edges)
+}
+
+type pattern struct {
+	name string
+	next func(*rand.Rand) uint64
+}
+
+func (p pattern) String() string { return p.name }
+
+var patterns = []pattern{
+	{"one", func(r *rand.Rand) uint64 { return 7 }},
+	{"few", func(r *rand.Rand) uint64 { return r.Uint64N(5) }},
+	{"dense", func(r *rand.Rand) uint64 { return r.Uint64N(300) }},
+	{"word", func(r *rand.Rand) uint64 { return r.Uint64N(1 << 24) }},
+	{"any", func(r *rand.Rand) uint64 { return r.Uint64() }},
+	{"top", func(r *rand.Rand) uint64 { return ^uint64(0) - r.Uint64N(40) }},
+	{"snowflake", func(r *rand.Rand) uint64 { return 1<<62 + r.Uint64N(1<<40)<<22 + r.Uint64N(16) }},
+	{"outlier", func(r *rand.Rand) uint64 {
+		if r.IntN(40) == 0 {
+			return r.Uint64()
+		}
+		return 1<<30 + r.Uint64N(1<<24)
+	}},
+	{"ends", func(r *rand.Rand) uint64 { return []uint64{0, 1, 1 << 63, ^uint64(0) - 1, ^uint64(0)}[r.IntN(5)] }},
+	{"clusters", func(r *rand.Rand) uint64 { return r.Uint64N(4)<<50 + r.Uint64N(50) }},
+}
+
+// encoded encodes edges as one leaf, or returns false when they are too many.
+func encoded(c *encoder, edges []Edge) (leaf, bool) {
+	if size := c.plan(edges); size > maxLeaf {
+		return leaf{}, false
+	}
+	b := c.encode(edges)
+	return parseLeaf(append(slices.Clone(b), make([]byte, slack)...)), true
+}
+
+func TestLeafReadsBackWhatWasEncoded(t *testing.T) {
+	c := newEncoder()
+	rapid.Check(t, func(t *rapid.T) {
+		edges := drawEdges(t, 400)
+		size := c.plan(edges)
+		for ; size > maxLeaf; size = c.plan(edges) {
+			edges = edges[:len(edges)/2]
+		}
+		l, _ := encoded(c, edges)
+		if l.end > 8*size || l.end <= 8*(size-1) {
+			t.Fatalf("leaf of %d bits, planned %d bytes", l.end, size)
+		}
+		checkLeaf(t, &l, edges)
+	})
+}
+
+// checkLeaf compares everything that a leaf answers with its edges.
+func checkLeaf(t *rapid.T, l *leaf, edges []Edge) {
+	if got := l.appendEdges(nil); !slices.Equal(got, edges) {
+		t.Fatalf("edges = %v, want %v", got, edges)
+	}
+	counts := map[uint64]int{}
+	for _, e := range edges {
+		counts[e.Key]++
+		if !l.contains(e.Key, e.Value) {
+			t.Fatalf("%v not found", e)
+		}
+		for _, probe := range []Edge{{e.Key, e.Value + 1}, {e.Key, e.Value - 1}, {e.Key + 1, e.Value}, {e.Key - 1, e.Value}, {e.Key, 0}, {e.Key, ^uint64(0)}} {
+			_, want := slices.BinarySearchFunc(edges, probe, compareEdges)
+			if got := l.contains(probe.Key, probe.Value); got != want {
+				t.Fatalf("contains %v = %t, want %t", probe, got, want)
+			}
+		}
+	}
+	for key, want := range counts {
+		if got := l.count(key); got != want {
+			t.Fatalf("count of %d = %d, want %d", key, got, want)
+		}
+	}
+	pos := l.keys.end()
+	for e := range l.n {
+		if got := l.position(e); got != pos {
+			t.Fatalf("position of entry %d = %d, want %d", e, got, pos)
+		}
+		at := l.entryAt(e)
+		pos = at.end()
+	}
+	if pos != l.end {
+		t.Fatalf("leaf ends at bit %d, says %d", pos, l.end)
+	}
+}
+
+func TestUniverseHoldsWhatItIsOf(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		u := rapid.Uint64().Draw(t, "u") >> rapid.IntRange(0, 63).Draw(t, "shift")
+		c := universeOf(u)
+		if c.max() < u || c > 0 && (c-1).max() >= u {
+			t.Fatalf("universe of %d is %d with maximum %d", u, c, c.max())
+		}
+		if c.max()-u > u/16 {
+			t.Fatalf("universe of %d leaves room up to %d", u, c.max())
+		}
+	})
+}
+
+func TestRunSeekAndAt(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := rapid.SampledFrom(patterns).Draw(t, "pattern")
+		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 2))
+		values := make([]uint64, rapid.IntRange(1, 300).Draw(t, "n"))
+		for i := range values {
+			values[i] = p.next(rng)
+		}
+		slices.Sort(values)
+		u := universeOf(values[len(values)-1]).max()
+		w := bitWriter{b: make([]byte, 8192), pos: rapid.IntRange(0, 70).Draw(t, "pos")}
+		r := runAt(w.pos, len(values), u)
+		w.putRun(values, 0, u)
+		w.put(mask(64), 64) // what follows must not be read as part of the run
+		if w.pos-64 != r.end() {
+			t.Fatalf("run ends at %d, written to %d", r.end(), w.pos-64)
+		}
+		for i, v := range values {
+			if got := r.at(w.b, i); got != v {
+				t.Fatalf("number %d = %d, want %d", i, got, v)
+			}
+			for _, x := range []uint64{v, v + 1, v - 1, rng.Uint64()} {
+				wantAt, want := slices.BinarySearch(values, x)
+				if i, found := r.seek(w.b, x); i != wantAt || found != want {
+					t.Fatalf("seek %d = %d %t, want %d %t", x, i, found, wantAt, want)
+				}
+			}
+			if got := r.appendTo(nil, w.b, 5, i, len(values)); got[0] != v+5 || len(got) != len(values)-i || got[len(got)-1] != values[len(values)-1]+5 {
+				t.Fatalf("numbers from %d = %v", i, got)
+			}
+		}
+	})
+}
+
+func TestSelectOne(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := rapid.Uint64Min(1).Draw(t, "w")
+		r := 0
+		for i := range 64 {
+			if w>>i&1 == 0 {
+				continue
+			}
+			if got := selectOne(w, r); got != i {
+				t.Fatalf("one %d of %x at %d, want %d", r, w, got, i)
+			}
+			r++
+		}
+	})
+}

@@ -1,0 +1,46 @@
+//go:build unix && !aix
+
+package postings
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// regionBits is the size of the first region: what a small index reserves.
+const regionBits = 30
+
+// reserve takes size bytes of address space without memory behind.
+func reserve(size uint64) (memory, error) {
+	p, err := unix.MmapPtr(-1, 0, nil, uintptr(size), unix.PROT_NONE, unix.MAP_ANON|unix.MAP_PRIVATE|mapNoReserve)
+	if err != nil {
+		return memory{}, fmt.Errorf("reserve %d bytes of address space: %w", size, err)
+	}
+	return memory{base: p, size: size}, nil
+}
+
+// commit makes n bytes from off on usable; they are zero. huge asks for huge
+// pages where the system has them.
+func (m *memory) commit(off, n uint64, huge bool) error {
+	b := m.bytes(off, int(n))
+	if err := unix.Mprotect(b, unix.PROT_READ|unix.PROT_WRITE); err != nil {
+		return fmt.Errorf("commit %d bytes of memory: %w", n, err)
+	}
+	if huge {
+		adviseHuge(b)
+	}
+	return nil
+}
+
+// decommit gives the memory behind n bytes from off on back to the system. The
+// bytes stay usable and their contents are undefined.
+func (m *memory) decommit(off, n uint64) {
+	_ = unix.Madvise(m.bytes(off, int(n)), unix.MADV_DONTNEED) // only memory is lost if it fails
+}
+
+// release gives everything back.
+func (m *memory) release() {
+	_ = unix.MunmapPtr(unsafe.Pointer(m.base), uintptr(m.size))
+}

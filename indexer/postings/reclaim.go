@@ -1,0 +1,69 @@
+package postings
+
+import "runtime"
+
+const (
+	// limboStep is how many bytes wait before the writer looks which of them
+	// no reader can see any more: some dozens of leaves, which are still in the
+	// cache when they are used again.
+	limboStep = 16 << 10
+	// maxLimbo is how many may wait before the writer lets readers run first:
+	// one that was interrupted in the middle of a read holds all of them.
+	maxLimbo = 16 << 20
+)
+
+// retire hands over the nodes that the last change unlinked.
+func (x *Index) retire() {
+	w := &x.w
+	now := x.epochs.now.Load()
+	for _, r := range w.dead {
+		w.limbo.put(r, now)
+	}
+	w.dead = w.dead[:0]
+	if w.limbo.bytes >= w.limbo.next {
+		x.reclaim()
+	}
+}
+
+// reclaim frees what no reader can see any more.
+func (x *Index) reclaim() {
+	w := &x.w
+	oldest := x.epochs.advance()
+	w.limbo.free(w.t.arena, oldest)
+	kept := x.dropped[:0]
+	for _, d := range x.dropped {
+		if d.epoch >= oldest {
+			kept = append(kept, d)
+			continue
+		}
+		d.t.release.Stop()
+		d.t.arena.release()
+	}
+	clear(x.dropped[len(kept):])
+	x.dropped = kept
+	if w.limbo.bytes > maxLimbo {
+		runtime.Gosched()
+	}
+	w.limbo.next = w.limbo.bytes + limboStep
+}
+
+// settle ends a call of the writer: it frees what can be freed, moves nodes
+// together when the arena has grown sparse, and says how large it is.
+func (x *Index) settle() {
+	if x.w.limbo.bytes > 0 && x.w.limbo.bytes >= x.live.Load()/64 {
+		x.reclaim()
+	}
+	x.compact()
+	x.measure()
+}
+
+// measure publishes the sizes and sums.
+func (x *Index) measure() {
+	w := &x.w
+	x.keys.Add(uint64(w.keys))
+	x.edges.Add(uint64(w.count))
+	x.fingerprint.Add(w.sum)
+	w.keys, w.count, w.sum = 0, 0, 0
+	x.bytes.Store(x.w.t.arena.held())
+	x.live.Store(x.w.t.arena.live - x.w.limbo.bytes)
+}

@@ -1,0 +1,124 @@
+package postings
+
+import (
+	"runtime"
+	"sync/atomic"
+)
+
+// tree is a B+tree of leaves in the order (key, value) of their edges, in an
+// arena. Every edge that can be belongs to one leaf's range: from its separator
+// up to the next leaf's. A long list takes part of a leaf, some whole leaves,
+// and part of another.
+//
+// Nodes are never changed once they can be reached, but for the refs and counts
+// in inner nodes. A change of a leaf's edges publishes by one store of its ref;
+// a change of the tree's form by one store of the ref to the lowest node that
+// holds all of it.
+type tree struct {
+	arena   *arena
+	root    atomic.Uint64   // a ref; with the edges if it is a leaf
+	release runtime.Cleanup // gives the arena back when the tree is collected
+}
+
+// reach is a part of the order of edges: from From up to, but without, To.
+// Without hasTo it has no end.
+type reach struct {
+	from, to Edge
+	hasTo    bool
+}
+
+// cuts reports whether the key may have values beyond the reach, as well as in
+// it.
+func (r *reach) cuts(key uint64) bool {
+	return r.from.Key == key && r.from.Value > 0 || r.hasTo && r.to.Key == key && r.to.Value > 0
+}
+
+// leafOf returns the leaf in whose range the edge is.
+func (t *tree) leafOf(e Edge) ref {
+	r := ref(t.root.Load())
+	b := t.arena.node(r)
+	if !isInner(b) {
+		return r
+	}
+	var x inner
+	for {
+		x.parse(b)
+		r = x.child(x.search(e))
+		b = t.arena.node(r)
+		prefetch(&b[0], r.lines())
+		if x.level == 1 {
+			return r
+		}
+	}
+}
+
+// leafAt reads the leaf in whose range the edge is, and returns the range.
+func (t *tree) leafAt(l *leaf, e Edge) reach {
+	var in reach
+	r := ref(t.root.Load())
+	b := t.arena.node(r)
+	if !isInner(b) {
+		l.parse(b)
+		return in
+	}
+	var x inner
+	for {
+		x.parse(b)
+		i := x.search(e)
+		r = x.child(i)
+		b = t.arena.node(r)
+		prefetch(&b[0], r.lines())
+		x.narrow(&in, i)
+		if x.level == 1 {
+			l.parse(b)
+			return in
+		}
+	}
+}
+
+// narrow makes the node's reach that of its child i.
+func (x *inner) narrow(in *reach, i int) {
+	if i > 0 {
+		in.from = x.separator(i - 1)
+	}
+	if i < x.n-1 {
+		in.to, in.hasTo = x.separator(i), true
+	}
+}
+
+// count returns the number of key's values: exact for a list in one leaf. A
+// long list's is the sum over its leaves, each at its moment.
+func (t *tree) count(key uint64) uint64 {
+	var l leaf
+	in := t.leafAt(&l, Edge{Key: key})
+	n := uint64(l.count(key))
+	if !in.hasTo || in.to.Key != key {
+		return n
+	}
+	return t.countBetween(Edge{Key: key}, Edge{Key: key, Value: ^uint64(0)})
+}
+
+// countBetween returns the number of edges from a up to and with z.
+func (t *tree) countBetween(a, z Edge) uint64 {
+	r := ref(t.root.Load())
+	return t.countBelow(t.arena.node(r), a, z)
+}
+
+// countBelow adds up the counts of the children that lie within a and z, and
+// looks into those that lie across.
+func (t *tree) countBelow(b []byte, a, z Edge) uint64 {
+	if !isInner(b) {
+		l := parseLeaf(b)
+		return l.countBetween(a, z)
+	}
+	x := parseInner(b)
+	first, last := x.search(a), x.search(z)
+	n := t.countBelow(t.arena.node(x.child(first)), a, z)
+	for i := first + 1; i < last; i++ {
+		n += x.count(i)
+	}
+	if last > first {
+		n += t.countBelow(t.arena.node(x.child(last)), a, z)
+	}
+	return n
+}
