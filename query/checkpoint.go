@@ -1,11 +1,14 @@
 package query
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/kithdb/kith/indexer"
 )
 
 // writeCheckpoint writes a checkpoint and answers with the position that it
@@ -21,6 +24,9 @@ func (h *Handler) writeCheckpoint(a *answer, r *http.Request) *problem {
 	// Writing takes as long as the disk wants; the answer's time begins now.
 	// Setting it fails where there is no deadline to be missed.
 	_ = http.NewResponseController(a).SetWriteDeadline(time.Now().Add(h.writeTimeout))
+	if errors.Is(err, indexer.ErrNothingRead) {
+		return notReady("there is nothing to write yet: %v; ask again later, /v1/status shows how it stands", err)
+	}
 	if err != nil {
 		return checkpointFailed(err)
 	}

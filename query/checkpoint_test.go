@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/kithdb/kith/indexer"
 	"time"
 )
 
@@ -45,6 +47,11 @@ func TestCheckpoint(t *testing.T) {
 		`"the checkpoint was not written: write segment 3: no space left on device; the last good one is kept"}` + "\n"
 	if w.Code != http.StatusInternalServerError || w.Body.String() != want {
 		t.Errorf("status %d, body %s\nwant 500, %s", w.Code, w.Body, want)
+	}
+	k.checkpoint = func(context.Context) error { return indexer.ErrNothingRead }
+	w = askCheckpoint(k, "127.0.0.1:5000", "127.0.0.1:8080")
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "urn:kith:problem:not-ready") {
+		t.Errorf("before anything was read: status %d, body %s, want 503 not-ready", w.Code, w.Body)
 	}
 }
 
