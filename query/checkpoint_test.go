@@ -8,9 +8,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kithdb/kith/indexer"
-	"time"
 )
 
 // askCheckpoint asks for a checkpoint as a peer, with headers as name, value,
