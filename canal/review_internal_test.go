@@ -228,7 +228,8 @@ func TestEndOfAnotherServersBinlogIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// The unique key of a table is what makes its edges a set. It may go between
+// An address may lead to two servers; the view must be of the one checked. And
+// the unique key of a table is what makes its edges a set. It may go between
 // the check of the table and the view of its rows.
 func TestTableAlteredBeforeTheViewIsNoticed(t *testing.T) {
 	matrix, err := sandbox.Matrix()
@@ -261,8 +262,17 @@ func TestTableAlteredBeforeTheViewIsNoticed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			other := *s
+			other.id++
+			view, err := openSnapshot(ctx, db, &other, []*snapshotTable{{table: checked}})
+			if err == nil {
+				view.close()
+			}
+			if err == nil || !strings.Contains(err.Error(), "two servers") {
+				t.Errorf("the view opened with %v, want an error: another server was checked", err)
+			}
 			run("DROP INDEX u ON s.t")
-			view, err := openSnapshot(ctx, db, s, []*snapshotTable{{table: checked}})
+			view, err = openSnapshot(ctx, db, s, []*snapshotTable{{table: checked}})
 			if err == nil {
 				view.close()
 			}

@@ -79,6 +79,28 @@ func identify(ctx context.Context, q queryer, flavor string) (*server, error) {
 	return s, nil
 }
 
+// checkSame says that a connection leads to the server that was identified: an
+// address may be that of several.
+func (s *server) checkSame(ctx context.Context, q queryer) error {
+	query := "SELECT @@global.server_id, ''"
+	if s.uuid != "" {
+		query = "SELECT @@global.server_id, @@global.server_uuid"
+	}
+	var id uint32
+	var uuid string
+	if err := q.QueryRowContext(ctx, query).Scan(&id, &uuid); err != nil {
+		return fmt.Errorf("ask the source who it is: %w", err)
+	}
+	return s.same(id, uuid)
+}
+
+func (s *server) same(id uint32, uuid string) error {
+	if id != s.id || uuid != s.uuid {
+		return fmt.Errorf("the address led to two servers, first to server_id %d %s, then to %d %s", s.id, s.uuid, id, uuid)
+	}
+	return nil
+}
+
 // clockSkew returns how far the source's clock, asked between two times of
 // ours, is ahead.
 func clockSkew(unixSeconds string, before, after time.Time) time.Duration {

@@ -65,6 +65,9 @@ func openSnapshot(ctx context.Context, db *sql.DB, s *server, tables []*snapshot
 			view.close()
 		}
 	}()
+	if err := s.checkSame(ctx, conn); err != nil {
+		return nil, err
+	}
 	for _, statement := range []string{
 		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 		"SET SESSION net_write_timeout = 600",
@@ -144,6 +147,9 @@ func (v *snapshot) openLocked(ctx context.Context, db *sql.DB, s *server) error 
 		return err
 	}
 	defer locker.Close() // which unlocks
+	if err := s.checkSame(ctx, locker); err != nil {
+		return err
+	}
 	if _, err := locker.ExecContext(ctx, "SET SESSION lock_wait_timeout = 2"); err != nil {
 		return err
 	}

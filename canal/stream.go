@@ -145,10 +145,7 @@ func checkSameServer(conn *client.Conn, s *server) error {
 	if err != nil {
 		return err
 	}
-	if uint32(id) != s.id || uuid != s.uuid {
-		return fmt.Errorf("the address led to two servers, first to server_id %d %s, then to %d %s", s.id, s.uuid, id, uuid)
-	}
-	return nil
+	return s.same(uint32(id), uuid)
 }
 
 // register makes the source take us for a replica. Its refusal reads like that of
