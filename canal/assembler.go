@@ -31,6 +31,7 @@ type assembler struct {
 	file   string // of the binlog, as the last ROTATE told
 	offset uint64 // where the last event ended in it
 	begun  uint32 // when the source began it, see fileBegin
+	closed bool   // the source has written the end of it
 
 	open  bool
 	group group
@@ -62,10 +63,19 @@ type mark struct {
 // errProtocol says that the stream is not one that a server writes.
 var errProtocol = errors.New("the binlog stream is out of order")
 
+// newAssembler returns an assembler that follows nothing yet; see reset.
+func newAssembler(c *counters) *assembler {
+	return &assembler{
+		counters: c,
+		tables:   make(map[tableKey]*table),
+		prepared: make(map[string]*preparedXA),
+	}
+}
+
 // reset forgets the open group and the table maps: the connection is new.
 func (a *assembler) reset() {
 	a.decoder = binlog.NewDecoder()
-	a.file, a.offset = "", 0 // it may be another server
+	a.file, a.offset, a.closed = "", 0, false // it may be another server
 	a.drop()
 	a.maps = make(map[uint64]*mapped)
 }
@@ -118,7 +128,9 @@ func (a *assembler) take(e binlog.Event) (ended bool, err error) {
 			return false, err
 		}
 		a.drop()
-		a.file, a.offset = r.File, r.Position
+		return false, a.rotate(e, r)
+	case binlog.TypeStop:
+		a.closed = true
 	case binlog.TypeGTID, binlog.TypeAnonymousGTID, binlog.TypeGTIDTagged:
 		g, err := e.GTID()
 		if err != nil {
@@ -165,7 +177,7 @@ func (a *assembler) take(e binlog.Event) (ended bool, err error) {
 			return false, errProtocol
 		}
 		a.haltAll("LOAD DATA was logged as a statement (binlog_format was not ROW)")
-	case binlog.TypeHeartbeat, binlog.TypeHeartbeatV2, binlog.TypeStop, binlog.TypePreviousGTIDs,
+	case binlog.TypeHeartbeat, binlog.TypeHeartbeatV2, binlog.TypePreviousGTIDs,
 		binlog.TypeIgnorable, binlog.TypeRowsQuery, binlog.TypeTransactionContext, binlog.TypeViewChange,
 		binlog.TypeIntVar, binlog.TypeRand, binlog.TypeUserVar, // belong to the statement after them
 		binlog.TypeBeginLoadQuery, binlog.TypeAppendBlock, binlog.TypeDeleteFile, // to EXECUTE_LOAD_QUERY

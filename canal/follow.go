@@ -23,7 +23,10 @@ func (f *Follower) follow(ctx context.Context) error {
 			return err
 		}
 	}
-	stream, err := openStream(ctx, &f.o, f.server, f.tracker.Position(), f.heartbeat)
+	if err := f.checkClosed(ctx); err != nil {
+		return err
+	}
+	stream, err := openStream(ctx, &f.o, f.server, f.tracker.Position(), f.heartbeat, waitAtEnd)
 	if err != nil {
 		return err
 	}
@@ -66,6 +69,9 @@ func (f *Follower) readStream(ctx context.Context) error {
 		case event.Type == binlog.TypeFormatDescription:
 			if err := f.checkFile(); err != nil {
 				return f.breakOff(err)
+			}
+			if f.end.File == "" { // another server than before
+				f.end = gtid.Coordinates{File: f.assembler.file, Offset: firstEvent}
 			}
 		case event.Type == binlog.TypeHeartbeat || event.Type == binlog.TypeHeartbeatV2:
 			f.stream.found(3 * f.heartbeat)
@@ -118,7 +124,12 @@ func (f *Follower) heartbeatAt(at gtid.Coordinates) {
 	if here := (gtid.Coordinates{File: a.file, Offset: a.offset}); at.File != "" && at.Offset != 0 && !here.Reaches(at) {
 		a.file, a.offset = at.File, at.Offset
 	}
-	if f.server.kind == gtid.File && a.file != "" {
+	here := gtid.Coordinates{File: a.file, Offset: a.offset}
+	if here.File == "" || f.end.Reaches(here) {
+		return
+	}
+	f.end = here
+	if f.server.kind == gtid.File {
 		f.tracker.SetFile(a.file, a.offset)
 	}
 }

@@ -90,11 +90,7 @@ func NewFollower(o Options) (*Follower, error) {
 		stage:     Connecting,
 		reconnect: noReconnects(),
 	}
-	f.assembler = &assembler{
-		counters: f.counters,
-		tables:   make(map[tableKey]*table),
-		prepared: make(map[string]*preparedXA),
-	}
+	f.assembler = newAssembler(f.counters)
 	for i, r := range o.Relations {
 		state := indexer.Loading
 		if i < len(o.Loaded) && o.Loaded[i] {

@@ -107,7 +107,7 @@ func TestOffsetGoesBeyond4GiB(t *testing.T) {
 		t.Errorf("the group ends at %s, want %s", got, want)
 	}
 	var lost *lostError
-	err := requestBinlog(nil, &Options{}, f.server, gtid.Position{Kind: gtid.File, File: want}, time.Second)
+	err := requestBinlog(nil, &Options{}, f.server, gtid.Position{Kind: gtid.File, File: want}, time.Second, waitAtEnd)
 	if !errors.As(err, &lost) {
 		t.Errorf("asking for %s gives %v, want a lost position", want, err)
 	}

@@ -34,7 +34,7 @@ type snapshot struct {
 	conn      *sql.Conn
 	start     gtid.Position
 	converged target
-	end       gtid.Coordinates // of the binlog, on MariaDB
+	end       gtid.Coordinates // of the binlog when the view was opened, unknown without GTIDs
 	tables    []*snapshotTable
 	opened    time.Time // or a little before
 
@@ -137,7 +137,7 @@ func (v *snapshot) openMySQL(ctx context.Context, s *server) (err error) {
 		return err
 	}
 	end, err := s.binlogEnd(ctx, v.conn)
-	v.converged = target{end: end}
+	v.converged, v.end = target{end: end}, end
 	return err
 }
 

@@ -65,14 +65,22 @@ const (
 	statusError = 0xff
 )
 
+// dumpFlags say how the source sends its binlog.
+type dumpFlags uint16
+
+const (
+	waitAtEnd dumpFlags = 0 // for what is yet to come
+	endAtEnd  dumpFlags = 1 // BINLOG_DUMP_NON_BLOCK
+)
+
 // openStream asks the source for its binlog from the position on.
-func openStream(ctx context.Context, o *Options, s *server, from gtid.Position, heartbeat time.Duration) (*stream, error) {
+func openStream(ctx context.Context, o *Options, s *server, from gtid.Position, heartbeat time.Duration, flags dumpFlags) (*stream, error) {
 	conn, err := o.connectDump(ctx, s.tls)
 	if err != nil {
 		return nil, err
 	}
 	conn.SetDeadline(time.Now().Add(connectTimeout))
-	if err := requestBinlog(conn, o, s, from, heartbeat); err != nil {
+	if err := requestBinlog(conn, o, s, from, heartbeat, flags); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("ask the source for its binlog: %w", err)
 	}
@@ -93,7 +101,7 @@ func newStream(conn *client.Conn, socket net.Conn, silence time.Duration) *strea
 	return &stream{conn: conn, socket: patient, in: bufio.NewReaderSize(patient, readBuffer)}
 }
 
-func requestBinlog(conn *client.Conn, o *Options, s *server, from gtid.Position, heartbeat time.Duration) error {
+func requestBinlog(conn *client.Conn, o *Options, s *server, from gtid.Position, heartbeat time.Duration, flags dumpFlags) error {
 	if from.File.Offset > maxOffset {
 		return &lostError{fmt.Errorf("position %s is beyond 4 GiB, where the protocol cannot name it", from)}
 	}
@@ -108,11 +116,10 @@ func requestBinlog(conn *client.Conn, o *Options, s *server, from gtid.Position,
 		"SET SESSION net_write_timeout = 600",
 	}
 	if s.kind == gtid.Maria {
-		settings = append(settings,
-			"SET @mariadb_slave_capability = 4", // GTID events, see MARIA_SLAVE_CAPABILITY_GTID
-			fmt.Sprintf("SET @slave_connect_state = '%s'", from),
-			"SET @slave_gtid_strict_mode = 1",
-		)
+		settings = append(settings, "SET @mariadb_slave_capability = 4") // GTID events, see MARIA_SLAVE_CAPABILITY_GTID
+	}
+	if from.Kind == gtid.Maria {
+		settings = append(settings, fmt.Sprintf("SET @slave_connect_state = '%s'", from), "SET @slave_gtid_strict_mode = 1")
 	}
 	for _, statement := range settings {
 		if _, err := conn.Execute(statement); err != nil {
@@ -122,7 +129,7 @@ func requestBinlog(conn *client.Conn, o *Options, s *server, from gtid.Position,
 	if err := register(conn, o); err != nil {
 		return err
 	}
-	return command(conn, dumpCommand(o.ServerID, from))
+	return command(conn, dumpCommand(o.ServerID, from, flags))
 }
 
 // checkSameServer says whether the connection leads to the server that was
@@ -194,16 +201,19 @@ func registerCommand(o *Options) []byte {
 	return binary.LittleEndian.AppendUint32(b, 0) // the source's id, filled in there
 }
 
+// firstEvent is the offset of the first event of a binlog.
+const firstEvent = 4
+
 // dumpCommand is COM_BINLOG_DUMP_GTID for MySQL with GTIDs, else
 // COM_BINLOG_DUMP, in which MariaDB ignores the place once it was told a GTID.
-func dumpCommand(serverID uint32, from gtid.Position) []byte {
+func dumpCommand(serverID uint32, from gtid.Position, flags dumpFlags) []byte {
 	if from.Kind == gtid.MySQL {
 		set := from.MySQL.Encode(nil)
 		b := append(make([]byte, 4, 64+len(set)), mysql.COM_BINLOG_DUMP_GTID)
-		b = binary.LittleEndian.AppendUint16(b, 0) // flags
+		b = binary.LittleEndian.AppendUint16(b, uint16(flags))
 		b = binary.LittleEndian.AppendUint32(b, serverID)
 		b = binary.LittleEndian.AppendUint32(b, 0) // length of the file name
-		b = binary.LittleEndian.AppendUint64(b, 4) // offset, of the first event
+		b = binary.LittleEndian.AppendUint64(b, firstEvent)
 		b = binary.LittleEndian.AppendUint32(b, uint32(len(set)))
 		return append(b, set...)
 	}
@@ -213,13 +223,16 @@ func dumpCommand(serverID uint32, from gtid.Position) []byte {
 	}
 	b := append(make([]byte, 4, 64), mysql.COM_BINLOG_DUMP)
 	b = binary.LittleEndian.AppendUint32(b, uint32(place.Offset))
-	b = binary.LittleEndian.AppendUint16(b, 0) // flags
+	b = binary.LittleEndian.AppendUint16(b, uint16(flags))
 	b = binary.LittleEndian.AppendUint32(b, serverID)
 	return append(b, place.File...)
 }
 
 // errSilent says that the source has shown no life for three heartbeats.
 var errSilent = errors.New("the source has gone silent")
+
+// errEnd says that the source ended the stream, with nothing left to send.
+var errEnd = errors.New("the source ended the binlog stream")
 
 // next waits for the next event. Its bytes are valid until the next call. When
 // ctx ends, so does the wait.
@@ -249,7 +262,7 @@ func (s *stream) next(ctx context.Context) ([]byte, error) {
 	case statusError:
 		return nil, s.conn.HandleErrorPacket(packet)
 	case statusEOF:
-		return nil, errors.New("the source ended the binlog stream")
+		return nil, errEnd
 	}
 	return nil, fmt.Errorf("the source sent a packet of unknown kind %#x", packet[0])
 }

@@ -180,7 +180,7 @@ func TestDumpCommand(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := dumpCommand(0x01020304, from); string(got) != c.want {
+		if got := dumpCommand(0x01020304, from, waitAtEnd); string(got) != c.want {
 			t.Errorf("command to dump from %s =\n%x, want\n%x", c.from, got, c.want)
 		}
 	}

@@ -1,0 +1,81 @@
+package canal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kithdb/kith/canal/binlog"
+	"github.com/kithdb/kith/canal/gtid"
+)
+
+// A source closes a binlog with ROTATE when it goes on to the next one, and with
+// STOP when it is shut down. After a crash neither is there, and the tables may
+// differ from what was logged: TRUNCATE and other DDL of MariaDB, and of MySQL
+// before 8.0, is done in the engine first; tables without transactions know no
+// recovery; and with sync_binlog or innodb_flush_log_at_trx_commit other than 1
+// each of the two logs may have lost its own end. So a binlog that ends otherwise
+// is taken as a position that is lost.
+
+// rotate goes to another binlog. The source announces each with an event that is
+// made for the stream, whether or not the one before was closed.
+func (a *assembler) rotate(e binlog.Event, to binlog.Rotate) error {
+	announced := e.Flags&binlog.FlagArtificial != 0 || e.LogPos == 0
+	crashed := announced && a.file != "" && a.file != to.File && !a.closed
+	if crashed {
+		return &lostError{fmt.Errorf("the source crashed: its binlog %s ends without being closed at offset %d, "+
+			"and %s follows; its tables may hold what was never logged", a.file, a.offset, to.File)}
+	}
+	a.file, a.offset, a.closed = to.File, to.Position, !announced
+	return nil
+}
+
+// checkClosed finds out whether the source has closed the binlog that our
+// position is in, and those after it up to the next transaction. With GTIDs the
+// stream does not tell: it may begin in a later file.
+func (f *Follower) checkClosed(ctx context.Context) error {
+	if f.server.kind == gtid.File || f.end.File == "" {
+		return nil
+	}
+	ours := f.tracker.Position()
+	stream, err := openStream(ctx, &f.o, f.server, gtid.Position{Kind: gtid.File, File: f.end}, f.heartbeat, endAtEnd)
+	if err != nil {
+		return err
+	}
+	defer stream.close()
+	defer context.AfterFunc(ctx, stream.interrupt)()
+	a := newAssembler(&counters{})
+	a.reset()
+	a.followTables()
+	a.file, a.offset = f.end.File, f.end.Offset
+	for {
+		packet, err := stream.next(ctx)
+		switch {
+		case errors.Is(err, errEnd):
+			return nil
+		case isServerError(err, errMasterFatal):
+			return &lostError{fmt.Errorf("the source may have crashed: what follows offset %d of its binlog %s cannot be read: %w",
+				a.offset, a.file, err)}
+		case err != nil:
+			return err
+		}
+		if _, _, err := a.event(packet); err != nil {
+			return err
+		}
+		if a.open && !a.group.mark.in(ours) {
+			return nil
+		}
+	}
+}
+
+// in says whether the position has the group. One without a GTID is of no
+// position.
+func (m mark) in(p gtid.Position) bool {
+	switch m.kind {
+	case gtid.MySQL:
+		return p.MySQL.Contains(m.tsid, m.gno)
+	case gtid.Maria:
+		return p.Maria.Contains(m.domain, m.sequence)
+	}
+	return true
+}
