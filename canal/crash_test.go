@@ -1,10 +1,14 @@
 package canal_test
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/kithdb/kith/canal/sandbox"
+	"github.com/kithdb/kith/indexer"
 )
 
 // A source that ends without closing its binlog may hold what it never logged: a
@@ -127,6 +131,53 @@ func (s *source) crash(t *testing.T) {
 func (s *source) stopAndStart(t *testing.T) {
 	t.Helper()
 	if err := s.Restart(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A binlog that arrives damaged, however often it is sent, is left behind.
+func TestDamagedBinlogIsLeftBehind(t *testing.T) {
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		s := startSource(t, o)
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE follows (a INT, b INT, PRIMARY KEY (a, b))", "CREATE TABLE other (x VARCHAR(99))")
+		k := s.follow(t, schema, "follows.a.b")
+		k.exact()
+		options := k.resume()
+		const marker = "a row on its way"
+		s.run(t, schema, "INSERT INTO follows VALUES (1, 1)", "INSERT INTO other VALUES ('"+marker+"')", "INSERT INTO follows VALUES (2, 2)")
+		file := filepath.Join(filepath.Dir(s.LogFile()), "data", "binlog.000001")
+		binlog, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := bytes.LastIndex(binlog, []byte(marker))
+		if at < 0 {
+			t.Fatal("the row is not in the binlog")
+		}
+		flipByte(t, file, int64(at))
+
+		k = s.start(t, options, k.index)
+		k.wait("leave the binlog behind", func() bool { return k.index.State(0) == indexer.Live && k.index.Contains(0, 2, 2) })
+		k.exact()
+		if n := k.follower.Status().Reconnects["damaged-event"]; n != 2 {
+			t.Errorf("the stream was asked for again %d times, want %d", n, 2)
+		}
+	})
+}
+
+func flipByte(t *testing.T, file string, at int64) {
+	t.Helper()
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b := make([]byte, 1)
+	if _, err := f.ReadAt(b, at); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte{^b[0]}, at); err != nil {
 		t.Fatal(err)
 	}
 }

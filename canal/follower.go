@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -53,10 +54,12 @@ type Follower struct {
 	stream   *stream   // being followed
 	release  func() bool
 
-	retry   *backoff.ExponentialBackOff
-	retryAt time.Time
-	missing time.Time     // since when the source has lacked what we have applied
-	ahead   gtid.Position // what the source had executed when we connected, MySQL with GTIDs only
+	retry     *backoff.ExponentialBackOff
+	retryAt   time.Time
+	damagedAt string        // the position after which the binlog came damaged last
+	damaged   int           // how often it did
+	missing   time.Time     // since when the source has lacked what we have applied
+	ahead     gtid.Position // what the source had executed when we connected, MySQL with GTIDs only
 
 	// The batch being made or applied.
 	changes  []indexer.Change
@@ -177,9 +180,27 @@ func (f *Follower) serving() bool {
 	return false
 }
 
+// countDamage gives the position up when the binlog after it has come damaged
+// three times: then it is not the network that damages it.
+func (f *Follower) countDamage(err error) error {
+	if reconnectReason(err) != reasonDamaged {
+		return err
+	}
+	if here := f.tracker.String(); here != f.damagedAt {
+		f.damagedAt, f.damaged = here, 0
+	}
+	f.damaged++
+	if f.damaged < 3 {
+		return err
+	}
+	f.damaged = 0
+	return &lostError{fmt.Errorf("the binlog comes damaged every time: %w", err)}
+}
+
 // disconnect leaves the source, and sets the time of the next try.
 func (f *Follower) disconnect(err error) {
 	f.close()
+	err = f.countDamage(err)
 	reason := reconnectReason(err)
 	wait := f.retry.NextBackOff()
 	if reason == reasonDuplicate {
