@@ -58,7 +58,7 @@ func add(r RelationID, key, value uint64) Change {
 
 func write(t *testing.T, d *Directory, x *Index, bookmark string) {
 	t.Helper()
-	if _, err := d.Write(x, json.RawMessage(bookmark)); err != nil {
+	if _, err := d.write(d.freeze(x, json.RawMessage(bookmark))); err != nil {
 		t.Fatal(err)
 	}
 }

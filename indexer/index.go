@@ -53,7 +53,7 @@ type relation struct {
 	state  State
 	reason string
 
-	changed bool // since the last segment was written; of the applying goroutine
+	changed bool // since it was last frozen for a checkpoint; of the applying goroutine
 }
 
 // NewIndex returns an index of empty relations, all Loading. Names must be
@@ -119,16 +119,39 @@ func (r *relation) clear() {
 	r.changed = true
 }
 
+// edgesTree is the name of the tree of a relation's edges, in checkpoints.
+const edgesTree = "edges"
+
+// namedTree is one of the trees that a relation consists of.
+type namedTree struct {
+	name string
+	*postings.Index
+}
+
+func (r *relation) trees() []namedTree {
+	return []namedTree{{edgesTree, r.postings.Load()}}
+}
+
 func (r *relation) setState(s State, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state, r.reason = s, reason
 }
 
+// getState returns what the relation's answers are worth, and why. One that
+// lacks edges, as its checkpoint was found to be damaged, is not Live.
 func (r *relation) getState() (State, string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.state, r.reason
+	if r.state != Live {
+		return r.state, r.reason
+	}
+	for _, t := range r.trees() {
+		if err := t.Damage(); err != nil {
+			return Stale, fmt.Sprintf("part of its checkpoint is lost (%v). Restart kith to read the table again", err)
+		}
+	}
+	return Live, r.reason
 }
 
 // Relation returns the identifier of the relation of that name.

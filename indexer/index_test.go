@@ -131,6 +131,14 @@ func newTestApplier(t *testing.T, source Source, interval time.Duration) (*Appli
 	}), d
 }
 
+// run runs both halves of an applier until they end.
+func run(ctx context.Context, a *Applier) error {
+	var writing sync.WaitGroup
+	writing.Go(a.WriteCheckpoints)
+	defer writing.Wait()
+	return a.Run(ctx)
+}
+
 func TestApplierEndsWithACheckpoint(t *testing.T) {
 	failure := errors.New("it broke for good")
 	source := &sliceSource{err: failure, batches: []Batch{
@@ -139,7 +147,7 @@ func TestApplierEndsWithACheckpoint(t *testing.T) {
 		{Changes: []Change{add(0, 1, 3), {Relation: 0, Op: Remove, Key: 1, Value: 2}}},
 	}}
 	a, d := newTestApplier(t, source, time.Hour)
-	if err := a.Run(t.Context()); !errors.Is(err, failure) {
+	if err := run(t.Context(), a); !errors.Is(err, failure) {
 		t.Fatalf("error = %v, want %v", err, failure)
 	}
 	_, x, bookmark, _ := reopen(t, d, followers)
@@ -153,7 +161,7 @@ func TestCheckpointOnRequest(t *testing.T) {
 	a, d := newTestApplier(t, source, time.Hour)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- a.Run(ctx) }()
+	go func() { ended <- run(ctx, a) }()
 	if err := a.Checkpoint(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +193,7 @@ func TestFailedCheckpointHeals(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- a.Run(ctx) }()
+	go func() { ended <- run(ctx, a) }()
 	if err := a.Checkpoint(t.Context()); err == nil {
 		t.Fatal("a checkpoint was written into a directory that is not there")
 	}
@@ -211,7 +219,7 @@ func TestFailedCheckpointHeals(t *testing.T) {
 func TestNothingReadNothingWritten(t *testing.T) {
 	failure := errors.New("unreachable")
 	a, d := newTestApplier(t, &sliceSource{err: failure}, time.Hour)
-	if err := a.Run(t.Context()); !errors.Is(err, failure) {
+	if err := run(t.Context(), a); !errors.Is(err, failure) {
 		t.Fatal(err)
 	}
 	if got := files(t, d, manifestPrefix); len(got) > 0 {

@@ -32,7 +32,7 @@ func TestCheckpointBeforeTheFirstSnapshotIsAnError(t *testing.T) {
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- applier.Run(ctx) }()
+	go func() { ended <- run(ctx, applier) }()
 	if err := applier.Checkpoint(ctx); !errors.Is(err, ErrNothingRead) {
 		t.Errorf("checkpoint before the first snapshot: %v, want %v", err, ErrNothingRead)
 	}

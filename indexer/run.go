@@ -9,15 +9,24 @@ import (
 	"time"
 )
 
-// Applier applies a source's batches to an index and writes checkpoints.
+// Applier applies a source's batches to an index and makes checkpoints. Run and
+// WriteCheckpoints are for one goroutine each, and need each other.
 type Applier struct {
 	index     *Index
 	source    Source
 	directory *Directory
 	interval  time.Duration
 	logger    *slog.Logger
-	requests  chan chan error
-	applied   bool // anything at all, by the goroutine of Run
+	requests  chan chan<- error
+	work      chan *checkpoint // from Run to WriteCheckpoints
+	done      chan error       // back
+
+	// Of Run.
+	applied bool           // anything at all
+	urgent  bool           // a checkpoint is due at once
+	due     time.Time      // else
+	waiting []chan<- error // for the next checkpoint
+	writing *checkpoint    // handed over and not yet done; nil if none is
 
 	mu     sync.Mutex // guards status
 	status CheckpointStatus
@@ -54,7 +63,9 @@ func NewApplier(o ApplierOptions) *Applier {
 		directory: o.Directory,
 		interval:  o.Interval,
 		logger:    o.Logger,
-		requests:  make(chan chan error),
+		requests:  make(chan chan<- error),
+		work:      make(chan *checkpoint, 1),
+		done:      make(chan error, 1),
 		status:    CheckpointStatus{At: o.Directory.last.WrittenAt},
 	}
 }
@@ -64,22 +75,25 @@ func NewApplier(o ApplierOptions) *Applier {
 // anything: the cause may be a mistake in the configuration, and a checkpoint of
 // these relations would leave out what those before it have.
 func (a *Applier) Run(ctx context.Context) error {
+	defer close(a.work)
 	err := a.follow(ctx)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = nil
 	}
+	a.await()
 	if err != nil && !a.applied {
+		tell(a.waiting, err)
 		return err
 	}
-	last := a.write()
+	last := a.begin()
 	if errors.Is(last, ErrNothingRead) {
 		last = nil
 	}
-	return errors.Join(err, last)
+	return errors.Join(err, last, a.await())
 }
 
 func (a *Applier) follow(ctx context.Context) error {
-	due := time.Now().Add(a.interval)
+	a.due = time.Now().Add(a.interval)
 	for {
 		batch, err := a.source.Next(ctx)
 		if err != nil {
@@ -87,21 +101,89 @@ func (a *Applier) follow(ctx context.Context) error {
 		}
 		a.index.Apply(batch)
 		a.applied = a.applied || len(batch.Changes)+len(batch.Transitions) > 0
+		a.urgent = a.urgent || becameLive(batch)
 		a.source.Applied()
 
-		var request chan error
+		a.collect()
+		if a.writing == nil && (a.urgent || len(a.waiting) > 0 || !time.Now().Before(a.due)) {
+			_ = a.begin() // it is told to those who wait, and logged; the next one is tried in time
+		}
+	}
+}
+
+// collect takes what has come in: requests, and the end of a checkpoint.
+func (a *Applier) collect() {
+	select {
+	case err := <-a.done:
+		a.finish(err)
+	default:
+	}
+	for {
 		select {
-		case request = <-a.requests:
+		case request := <-a.requests:
+			a.waiting = append(a.waiting, request)
 		default:
-			if time.Now().Before(due) && !becameLive(batch) {
-				continue
-			}
+			return
 		}
-		err = a.write()
-		if request != nil {
-			request <- err
+	}
+}
+
+// begin takes a checkpoint and hands it over to be written.
+func (a *Applier) begin() error {
+	a.urgent, a.due = false, time.Now().Add(a.interval)
+	bookmark, err := a.source.Bookmark()
+	if err != nil {
+		err = fmt.Errorf("describe the source's position: %w", err)
+		a.record(&checkpoint{}, 0, err)
+	} else if bookmark == nil {
+		err = ErrNothingRead
+	}
+	asked := a.waiting
+	a.waiting = nil
+	if err != nil {
+		tell(asked, err)
+		return err
+	}
+	a.writing = a.directory.freeze(a.index, bookmark)
+	a.writing.asked = asked
+	a.work <- a.writing
+	return nil
+}
+
+// await waits for the end of the checkpoint that is being written, if any.
+func (a *Applier) await() error {
+	if a.writing == nil {
+		return nil
+	}
+	err := <-a.done
+	a.finish(err)
+	return err
+}
+
+func (a *Applier) finish(err error) {
+	if err != nil {
+		a.writing.failed()
+	}
+	a.writing, a.due = nil, time.Now().Add(a.interval)
+}
+
+// WriteCheckpoints writes the checkpoints that Run takes, while Run goes on. It
+// ends after Run, with the last of them.
+func (a *Applier) WriteCheckpoints() {
+	for c := range a.work {
+		bytes, err := a.directory.write(c)
+		if err != nil {
+			err = fmt.Errorf("checkpoint: %w", err)
 		}
-		due = time.Now().Add(a.interval)
+		a.record(c, bytes, err)
+		a.done <- err
+		tell(c.asked, err)
+	}
+}
+
+func tell(asked []chan<- error, err error) {
+	for _, who := range asked {
+		who <- err
 	}
 }
 
@@ -116,43 +198,28 @@ func becameLive(b Batch) bool {
 	return false
 }
 
-// write makes a checkpoint. Following goes on when it fails: what is on disk
-// stays, and the next one tries again.
-func (a *Applier) write() error {
-	start := time.Now()
-	bookmark, err := a.source.Bookmark()
+// record keeps how a checkpoint went. Following goes on when it failed: what is
+// on disk stays.
+func (a *Applier) record(c *checkpoint, bytes int64, err error) {
 	if err != nil {
-		return a.failed(fmt.Errorf("describe the source's position: %w", err))
-	}
-	if bookmark == nil {
-		return ErrNothingRead
-	}
-	bytes, err := a.directory.Write(a.index, bookmark)
-	if err != nil {
-		return a.failed(fmt.Errorf("checkpoint: %w", err))
+		a.logger.Error("checkpoint failed; the one before stays, and the next one is tried in time", "error", err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.status.At, a.status.Duration, a.status.Bytes = time.Now(), time.Since(start), bytes
-	a.status.Written++
-	a.status.Error = nil
-	return nil
-}
-
-func (a *Applier) failed(err error) error {
-	a.logger.Error("checkpoint failed; the one before stays, and the next one is tried in time", "error", err)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.status.Failures++
 	a.status.Error = err
-	return err
+	if err != nil {
+		a.status.Failures++
+		return
+	}
+	a.status.At, a.status.Duration, a.status.Bytes = time.Now(), time.Since(c.began), bytes
+	a.status.Written++
 }
 
 // Checkpoint asks for a checkpoint and waits until it is on disk. Its error is
 // ErrNothingRead before there is anything to write. It may be called by any
 // goroutine while Run runs.
 func (a *Applier) Checkpoint(ctx context.Context) error {
-	request := make(chan error, 1)
+	request := make(chan error, 1) // whoever answers does not wait
 	select {
 	case a.requests <- request:
 	case <-ctx.Done():

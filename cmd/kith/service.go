@@ -162,6 +162,8 @@ func (s *service) run(ctx context.Context) error {
 	s.logger.Info("serving", "http", s.listener.Addr().String(), "version", versionText())
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.applier.Run(ctx) })
+	group.Go(func() error { s.applier.WriteCheckpoints(); return nil })
+	group.Go(func() error { s.directory.Prove(ctx); return nil })
 	group.Go(func() error { return serveUntil(ctx, s.server, s.listener) })
 	if s.debugServer != nil {
 		s.logger.Info("serving profiles", "debug", s.debugListener.Addr().String())

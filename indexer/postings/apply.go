@@ -84,7 +84,7 @@ func (x *Index) apply(c *Change) (added, removed int) {
 	w := &x.w
 	e := Edge{c.Key, c.Value}
 	var l leaf
-	l.parse(w.t.arena.node(w.leaf))
+	l.parse(w.t.arena.leaf(w.leaf))
 	var s spot
 	l.seek(&s, e.Key, e.Value)
 	var b []byte

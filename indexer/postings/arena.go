@@ -3,6 +3,7 @@ package postings
 import (
 	"fmt"
 	"math/bits"
+	"sync/atomic"
 )
 
 // ref says where a node is and how large: one word, so that it is swapped at
@@ -27,6 +28,7 @@ func newRef(off uint64, size int) ref {
 }
 
 func (r ref) offset() uint64           { return uint64(r) & (1<<offsetBits - 1) * unit }
+func (r ref) page() int32              { return int32(r.offset() / pageSize) }
 func (r ref) size() int                { return (int(r>>offsetBits&0xff) + 1) * unit }
 func (r ref) edges() uint64            { return uint64(r) >> (offsetBits + 8) }
 func (r ref) lines() int               { return min(r.size()/64, maxLines) }
@@ -59,6 +61,11 @@ type arena struct {
 	sizes     int                 // how many sizes have pages
 	committed uint64
 	live      uint64 // bytes of all blocks handed out
+
+	dirty  bitset                // pages that got blocks since they were last frozen
+	frozen *frost                // pages being written to a checkpoint, nil when there is none
+	shown  bitset                // pages with blocks that still show what a page file has
+	proof  atomic.Pointer[proof] // what of those is known to be whole, nil when all is
 }
 
 // page is what the arena knows of one page.
@@ -76,8 +83,18 @@ func newArena() *arena {
 	return &arena{regions: new(regions), pages: make([]page, 1)}
 }
 
-// node returns a block's bytes and slack ones of its neighbours.
+// node returns a block's bytes and slack ones of its neighbours. It is for nodes
+// that are known to be inner ones, or the root; all others are to be had by leaf.
 func (a *arena) node(r ref) []byte { return a.bytes(r.offset(), r.size()+slack) }
+
+// leaf returns what node does, and an empty leaf if the page is damaged: nothing
+// is read of a page file that is not what was written.
+func (a *arena) leaf(r ref) []byte {
+	if q := a.proof.Load(); q != nil && !q.holds(int(r.page())) {
+		return q.blank
+	}
+	return a.node(r)
+}
 
 // slotsFor returns how many blocks of n bytes a page is divided into, and
 // slotSize how large these are.
@@ -87,9 +104,9 @@ func slotSize(slots int) int { return pageSize / slots &^ (unit - 1) }
 // alloc hands out a block and fills it with b, and zeros.
 func (a *arena) alloc(b []byte) ref {
 	slots := slotsFor(max(len(b), 1))
-	p := a.partial[slots]
-	if p == 0 {
-		p = a.addPage(slots)
+	p := a.room(slots)
+	if !a.dirty.has(int(p)) {
+		a.soil(p)
 	}
 	pg := &a.pages[p]
 	slot := pg.take()
@@ -102,6 +119,21 @@ func (a *arena) alloc(b []byte) ref {
 	dst := a.bytes(off, size)
 	clear(dst[copy(dst, b):])
 	return newRef(off, size)
+}
+
+// room returns a page of so many slots with a free one. The bytes of a frozen
+// page must not change: it comes back when it thaws.
+func (a *arena) room(slots int) int32 {
+	for {
+		p := a.partial[slots]
+		if p == 0 {
+			return a.addPage(slots)
+		}
+		if !a.isFrozen(p) && a.isWhole(p) {
+			return p
+		}
+		a.unlink(p)
+	}
 }
 
 // take marks the first free block of the page as handed out.
@@ -119,7 +151,7 @@ func (p *page) take() int {
 
 // free takes a block back: nobody may look at it any more.
 func (a *arena) free(r ref) {
-	p := int32(r.offset() / pageSize)
+	p := r.page()
 	pg := &a.pages[p]
 	slot := int(r.offset()%pageSize) / r.size()
 	if pg.used[slot/64]>>(slot%64)&1 == 0 {
@@ -128,16 +160,38 @@ func (a *arena) free(r ref) {
 	pg.used[slot/64] &^= 1 << (slot % 64)
 	pg.free++
 	a.live -= uint64(r.size())
-	a.link(p)
-	if pg.free == pg.slots {
-		a.unlink(p)
-		if a.inUse[pg.slots]--; a.inUse[pg.slots] == 0 {
-			a.sizes--
+	if !a.isFrozen(p) {
+		a.offer(p)
+	}
+}
+
+// offer makes the free slots of a page known, or the whole page if it has no
+// block.
+func (a *arena) offer(p int32) {
+	pg := &a.pages[p]
+	if pg.free < pg.slots {
+		if pg.free > 0 {
+			a.link(p)
 		}
-		pg.slots = 0
-		a.empty = append(a.empty, p)
-		a.resident++
-		a.giveBack()
+		return
+	}
+	a.unlink(p)
+	a.usePage(pg.slots, -1)
+	pg.slots = 0
+	a.dirty.remove(int(p))
+	a.hide(p)
+	a.empty = append(a.empty, p)
+	a.resident++
+	a.giveBack()
+}
+
+// usePage counts pages of so many slots.
+func (a *arena) usePage(slots uint16, by int32) {
+	if a.inUse[slots] == 0 {
+		a.sizes++
+	}
+	if a.inUse[slots] += by; a.inUse[slots] == 0 {
+		a.sizes--
 	}
 }
 
@@ -165,16 +219,19 @@ func (a *arena) addPage(slots int) int32 {
 	} else {
 		p = a.newPage()
 	}
-	if a.inUse[slots]++; a.inUse[slots] == 1 {
-		a.sizes++
-	}
+	a.divide(p, slots)
+	a.link(p)
+	return p
+}
+
+// divide makes an empty page one of so many free slots.
+func (a *arena) divide(p int32, slots int) {
+	a.usePage(uint16(slots), 1)
 	pg := &a.pages[p]
 	*pg = page{slots: uint16(slots), free: uint16(slots)}
 	for i := slots; i < maxSlots; i++ { // no block there
 		pg.used[i/64] |= 1 << (i % 64)
 	}
-	a.link(p)
-	return p
 }
 
 // newPage returns a page that was never used.

@@ -16,6 +16,9 @@ const (
 func (x *Index) compact() {
 	w := &x.w
 	a := w.t.arena
+	if a.frozen != nil {
+		return // blocks of frozen pages are freed, and nothing is won
+	}
 	if a.inPages() <= a.live+a.live*looseShare/16+uint64(a.sizes)*pageSize {
 		return
 	}
@@ -36,7 +39,7 @@ func (x *Index) compact() {
 // move puts a copy of the node in the place of it, unless it is one that waits
 // to be freed: it is then not to be found from the root.
 func (w *writer) move(r ref) {
-	b := w.t.arena.node(r)
+	b := w.t.arena.leaf(r)
 	var e Edge // one in the node's range
 	if isInner(b) {
 		x := parseInner(b)

@@ -57,6 +57,15 @@ func (x *inner) parse(b []byte) {
 	x.children = (x.values + (x.n-1)*x.vw + 7) &^ 7
 }
 
+// size returns the bytes of the node.
+func (x *inner) size() int {
+	words := x.n
+	if x.level > 1 {
+		words += x.n
+	}
+	return x.children + 8*words
+}
+
 // number reads the i-th of numbers of width bytes each.
 func number(b []byte, at, width, i int) uint64 {
 	switch width {

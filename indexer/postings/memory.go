@@ -1,6 +1,7 @@
 package postings
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
 	"sync/atomic"
@@ -61,6 +62,26 @@ func (rs *regions) commit(off, n uint64, huge bool) error {
 		r.base.Store((*byte)(m.base))
 	}
 	return r.mem.commit(at, n, huge)
+}
+
+// mapFile makes the first n bytes, which must be committed, show those of the
+// file. Where they are written to they get memory of their own; elsewhere they
+// may show what is written to the file later. Its error wraps
+// errors.ErrUnsupported where that cannot be.
+func (rs *regions) mapFile(f File, n uint64) error {
+	of, ok := f.(interface{ Fd() uintptr })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	for off := uint64(0); off < n; {
+		i, at := locate(off)
+		part := min(n-off, rs[i].mem.size-at)
+		if err := rs[i].mem.mapFile(at, part, of.Fd(), off); err != nil {
+			return err
+		}
+		off += part
+	}
+	return nil
 }
 
 // decommit gives the memory behind n bytes from off on, all in one region, back

@@ -2,7 +2,10 @@
 
 package postings
 
-import "unsafe"
+import (
+	"errors"
+	"unsafe"
+)
 
 // regionBits is the size of the first region: what a small index reserves.
 const regionBits = 24
@@ -17,5 +20,7 @@ func reserve(size uint64) (memory, error) {
 func (m *memory) commit(_, _ uint64, _ bool) error { return nil }
 
 func (m *memory) decommit(_, _ uint64) {}
+
+func (m *memory) mapFile(_, _ uint64, _ uintptr, _ uint64) error { return errors.ErrUnsupported }
 
 func (m *memory) release() { m.base = nil }

@@ -34,6 +34,17 @@ func (m *memory) commit(off, n uint64, huge bool) error {
 	return nil
 }
 
+// mapFile makes n bytes from off on show those of the file from the given place
+// on, until they are written to.
+func (m *memory) mapFile(off, n uint64, fd uintptr, from uint64) error {
+	_, err := unix.MmapPtr(int(fd), int64(from), unsafe.Add(m.base, off), uintptr(n),
+		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED|mapNoReserve)
+	if err != nil {
+		return fmt.Errorf("map %d bytes of a file: %w", n, err)
+	}
+	return nil
+}
+
 // decommit gives the memory behind n bytes from off on back to the system. The
 // bytes stay usable and their contents are undefined.
 func (m *memory) decommit(off, n uint64) {

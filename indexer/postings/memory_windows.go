@@ -1,6 +1,7 @@
 package postings
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -36,6 +37,9 @@ const memReset = 0x80000
 func (m *memory) decommit(off, n uint64) {
 	_, _ = windows.VirtualAlloc(uintptr(m.base)+uintptr(off), uintptr(n), memReset, windows.PAGE_READWRITE) // only memory is lost if it fails
 }
+
+// mapFile is for systems that can map a file over memory.
+func (m *memory) mapFile(_, _ uint64, _ uintptr, _ uint64) error { return errors.ErrUnsupported }
 
 // release gives everything back.
 func (m *memory) release() {

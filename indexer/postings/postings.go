@@ -12,7 +12,6 @@
 package postings
 
 import (
-	"runtime"
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
@@ -77,18 +76,22 @@ type dropped struct {
 // New returns an empty index. Its memory goes back to the system when it is
 // collected.
 func New() *Index {
+	x := newIndex()
+	x.plant()
+	return x
+}
+
+// newIndex returns an index without a tree.
+func newIndex() *Index {
 	x := &Index{}
 	x.epochs.now.Store(1) // 0 is no epoch
 	x.w.enc = newEncoder()
-	x.plant()
 	return x
 }
 
 // plant gives the index an empty tree.
 func (x *Index) plant() {
-	a := newArena()
-	t := &tree{arena: a}
-	t.release = runtime.AddCleanup(t, (*regions).release, a.regions)
+	t := newTree(newArena())
 	x.w.t = t
 	t.root.Store(uint64(x.w.emptyLeaf().ref))
 	x.tree.Store(t)

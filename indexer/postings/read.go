@@ -20,7 +20,7 @@ func (x *Index) Contains(key, value uint64) bool {
 	in := x.enter()
 	t := x.tree.Load()
 	var l leaf
-	l.parse(t.arena.node(t.leafOf(Edge{key, value})))
+	l.parse(t.arena.leaf(t.leafOf(Edge{key, value})))
 	found := l.contains(key, value)
 	x.leave(in)
 	return found
@@ -38,7 +38,7 @@ func (x *Index) ContainsMany(dst []bool, edges []Edge) []bool {
 		t := x.tree.Load()
 		t.leavesOf(&leaves, part)
 		for i, e := range part {
-			l.parse(t.arena.node(leaves[i]))
+			l.parse(t.arena.leaf(leaves[i]))
 			dst = append(dst, l.contains(e.Key, e.Value))
 		}
 		x.leave(in)
@@ -259,6 +259,9 @@ func (x *Index) Sample(key uint64, random func(n uint64) uint64) (uint64, bool) 
 		if value, ok := x.Nth(key, random(count)); ok {
 			return value, true
 		} // the list has shrunk since
+		if x.Damage() != nil {
+			return 0, false // or it is not all there
+		}
 	}
 }
 
@@ -266,11 +269,11 @@ func (x *Index) Sample(key uint64, random func(n uint64) uint64) (uint64, bool) 
 // children that have fewer values of key than are left.
 func (t *tree) nth(key, n uint64) (uint64, bool) {
 	first, last := Edge{Key: key}, Edge{key, ^uint64(0)}
-	b := t.arena.node(ref(t.root.Load()))
+	b := t.arena.leaf(ref(t.root.Load()))
 	for isInner(b) {
 		x := parseInner(b)
 		i, end := x.search(first), x.search(last)
-		b = t.arena.node(x.child(i))
+		b = t.arena.leaf(x.child(i))
 		if i == end {
 			continue
 		}
@@ -279,7 +282,7 @@ func (t *tree) nth(key, n uint64) (uint64, bool) {
 			n -= here
 			i++
 		}
-		b = t.arena.node(x.child(i))
+		b = t.arena.leaf(x.child(i))
 	}
 	l := parseLeaf(b)
 	return l.nth(key, n)

@@ -32,7 +32,7 @@ func (x *Index) reclaim() {
 	w.limbo.free(w.t.arena, oldest)
 	kept := x.dropped[:0]
 	for _, d := range x.dropped {
-		if d.epoch >= oldest {
+		if d.epoch >= oldest || d.t.pins.Load() > 0 {
 			kept = append(kept, d)
 			continue
 		}
@@ -50,7 +50,8 @@ func (x *Index) reclaim() {
 // settle ends a call of the writer: it frees what can be freed, moves nodes
 // together when the arena has grown sparse, and says how large it is.
 func (x *Index) settle() {
-	if x.w.limbo.bytes > 0 && x.w.limbo.bytes >= x.live.Load()/64 {
+	x.w.t.arena.thaw()
+	if len(x.dropped) > 0 || x.w.limbo.bytes > 0 && x.w.limbo.bytes >= x.live.Load()/64 {
 		x.reclaim()
 	}
 	x.compact()

@@ -10,63 +10,75 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// A segment is an index on disk. All fixed-width numbers are little-endian,
-// uvarint is that of encoding/binary.
+// A segment is a relation on disk, but for the pages of its trees, which are in
+// page files (pagefile.go). All numbers are little-endian.
 //
-//	magic        8 bytes  "KITHSEGM"
-//	version      u32      1
-//	keys         u64
-//	edges        u64
-//	fingerprint  u64      see Index.Fingerprint
-//	lists        keys times, keys ascending:
-//	    uvarint  key - previous key - 1 (the first: key)
-//	    uvarint  count - 1
-//	    uvarint  first value
-//	    uvarint  value - previous value - 1, count - 1 times
-//	checksum     u64      xxhash64 of all bytes before it
+//	magic      8 bytes  "KITHSEGM"
+//	version    u32      2
+//	parts      u32
+//	parts times:
+//	    kind       u8     1: a tree, 2: a blob
+//	    name       u8, and so many bytes
+//	    length     u64, and so many bytes
+//	checksum   u64      xxhash64 of all bytes before it
 //
-// Keys and the values of a list must be strictly increasing: that is what the
-// differences guarantee, and a difference that passes 2^64 is damage.
+// What a blob means is its writer's business. A tree is
+//
+//	keys, edges, fingerprint   3 u64  see Index
+//	root       u64   the ref of the root if that is a leaf, else 0
+//	slots      u64
+//	slots times: slot u32, xxhash64 of its 16 KiB u64; slots ascending
+//	nodes      the rest: the inner nodes (inner.go) as they are in memory, each
+//	           followed by those below it
+//
+// Refs (arena.go) to leaves have slots of the page file for pages. Refs to inner
+// nodes are 0: the order tells which is meant.
 const (
 	segmentMagic   = "KITHSEGM"
-	segmentVersion = 1
-	loadBatch      = 1 << 16 // edges put into an index at a time
-	headerSize     = len(segmentMagic) + 4 + 3*8
+	segmentVersion = 2
+	segmentHeader  = len(segmentMagic) + 4 + 4
+	treeHeader     = 5 * 8
+	slotEntry      = 4 + 8
+
+	partTree = 1
+	partBlob = 2
 )
 
 var (
-	// ErrTooNew says that a segment was written by a later version of kith.
-	ErrTooNew = errors.New("segment written by a newer version")
-	// ErrDamaged says that a segment's bytes are not what was written.
-	ErrDamaged = errors.New("segment damaged")
+	// ErrTooNew says that a file was written by a later version of kith.
+	ErrTooNew = errors.New("written by a newer version")
+	// ErrDamaged says that a file's bytes are not what was written.
+	ErrDamaged = errors.New("damaged")
 )
 
-// WriteSegment writes the index to w. The index must not change meanwhile.
-func (x *Index) WriteSegment(w io.Writer) error {
-	stats := x.Stats()
+// Part is a named part of a segment. A name has at most 255 bytes.
+type Part struct {
+	Name  string
+	Bytes []byte
+}
+
+// Tree is a tree to be written to a segment under a name of at most 255 bytes,
+// after its pages.
+type Tree struct {
+	Name   string
+	Frozen *Frozen
+}
+
+// WriteSegment writes a segment to w.
+func WriteSegment(w io.Writer, trees []Tree, blobs []Part) error {
 	digest := xxhash.New()
-	out := bufio.NewWriterSize(io.MultiWriter(w, digest), 1<<16)
-
-	b := append(make([]byte, 0, headerSize), segmentMagic...)
+	out := bufio.NewWriterSize(io.MultiWriter(w, digest), 1<<16) // it keeps the first error for Flush
+	b := append(make([]byte, 0, segmentHeader), segmentMagic...)
 	b = binary.LittleEndian.AppendUint32(b, segmentVersion)
-	b = binary.LittleEndian.AppendUint64(b, stats.Keys)
-	b = binary.LittleEndian.AppendUint64(b, stats.Edges)
-	b = binary.LittleEndian.AppendUint64(b, x.Fingerprint())
-	out.Write(b) // bufio keeps the first error for Flush
-
-	var keys, values []uint64
-	next := uint64(0) // the smallest key that may follow
-	for {
-		keys = x.AppendKeys(keys[:0], next-1, next > 0, 1024)
-		for _, key := range keys {
-			values = x.AppendValues(values[:0], key, Page{})
-			b = appendList(b[:0], key-next, values)
-			out.Write(b)
-			next = key + 1
-		}
-		if len(keys) == 0 || next == 0 { // next passed 2^64
-			break
-		}
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(trees)+len(blobs)))
+	out.Write(b)
+	for _, t := range trees {
+		writePart(out, partTree, t.Name, t.Frozen.treeSize())
+		t.Frozen.writeTree(out)
+	}
+	for _, p := range blobs {
+		writePart(out, partBlob, p.Name, len(p.Bytes))
+		out.Write(p.Bytes)
 	}
 	if err := out.Flush(); err != nil {
 		return err
@@ -75,154 +87,83 @@ func (x *Index) WriteSegment(w io.Writer) error {
 	return err
 }
 
-// appendList appends a list as it stands in a segment to dst.
-func appendList(dst []byte, keyDifference uint64, values []uint64) []byte {
-	dst = binary.AppendUvarint(dst, keyDifference)
-	dst = binary.AppendUvarint(dst, uint64(len(values)-1))
-	dst = binary.AppendUvarint(dst, values[0])
-	for i := 1; i < len(values); i++ {
-		dst = binary.AppendUvarint(dst, values[i]-values[i-1]-1)
+// writePart writes what stands before the bytes of a part.
+func writePart(out *bufio.Writer, kind byte, name string, size int) {
+	if len(name) > 255 {
+		panic("postings: name of a part is too long")
 	}
-	return dst
+	out.WriteByte(kind)
+	out.WriteByte(byte(len(name)))
+	out.WriteString(name)
+	out.Write(binary.LittleEndian.AppendUint64(nil, uint64(size)))
 }
 
-// ReadSegment returns the index that WriteSegment wrote to r. Its error wraps
-// ErrTooNew or ErrDamaged when the bytes, not the reading, are at fault.
-func ReadSegment(r io.Reader) (*Index, error) {
-	s := segmentReader{in: bufio.NewReaderSize(r, 1<<16), digest: xxhash.New()}
-	header := s.bytes(headerSize)
-	if s.err != nil {
-		return nil, s.err
+func (z *Frozen) treeSize() int {
+	size := treeHeader + z.next.slots.count()*slotEntry
+	for _, chunk := range z.nodes {
+		size += len(chunk)
 	}
-	if string(header[:len(segmentMagic)]) != segmentMagic {
-		return nil, fmt.Errorf("%w: it does not begin with %s", ErrDamaged, segmentMagic)
-	}
-	header = header[len(segmentMagic):]
-	if v := binary.LittleEndian.Uint32(header); v > segmentVersion {
-		return nil, fmt.Errorf("%w: format %d, this one reads up to %d", ErrTooNew, v, segmentVersion)
-	} else if v == 0 {
-		return nil, fmt.Errorf("%w: format 0", ErrDamaged)
-	}
-	keys := binary.LittleEndian.Uint64(header[4:])
-	edges := binary.LittleEndian.Uint64(header[12:])
-	fingerprint := binary.LittleEndian.Uint64(header[20:])
-
-	x := New()
-	if err := s.lists(x, keys, edges); err != nil {
-		return nil, err
-	}
-	sum := s.digest.Sum64()
-	tail := s.bytes(8)
-	if s.err != nil {
-		return nil, s.err
-	}
-	switch {
-	case binary.LittleEndian.Uint64(tail) != sum:
-		return nil, fmt.Errorf("%w: checksum differs", ErrDamaged)
-	case x.edges.Load() != edges || x.Fingerprint() != fingerprint:
-		return nil, fmt.Errorf("%w: contents differ from the header", ErrDamaged)
-	}
-	return x, nil
+	return size
 }
 
-// segmentReader reads and hashes a segment; after the first error it only
-// returns zeros.
-type segmentReader struct {
-	in     *bufio.Reader
-	digest *xxhash.Digest
-	buf    [headerSize]byte
-	err    error
+func (z *Frozen) writeTree(out *bufio.Writer) {
+	table := z.next.table()
+	var b []byte
+	for _, v := range [...]uint64{z.keys, z.edges, z.fingerprint, uint64(z.root), uint64(len(table))} {
+		b = binary.LittleEndian.AppendUint64(b, v)
+	}
+	out.Write(b)
+	for _, e := range table {
+		b = binary.LittleEndian.AppendUint32(b[:0], e.slot)
+		out.Write(binary.LittleEndian.AppendUint64(b, e.sum))
+	}
+	for _, chunk := range z.nodes {
+		out.Write(chunk)
+	}
 }
 
-// lists reads all lists into x. It allocates in proportion to what it has read,
-// whatever the numbers in the file say.
-func (s *segmentReader) lists(x *Index, keys, edges uint64) error {
-	next, overflow := uint64(0), false
-	loader := x.Load(loadBatch)
-	for range keys {
-		if overflow {
-			return fmt.Errorf("%w: key beyond 2^64", ErrDamaged)
+// ReadSegment returns the parts of a segment; they share its memory. Its error
+// wraps ErrTooNew or ErrDamaged.
+func ReadSegment(b []byte) (trees, blobs []Part, err error) {
+	if err := checkVersion(b, segmentMagic, segmentVersion); err != nil {
+		return nil, nil, err
+	}
+	if len(b) < segmentHeader+8 || xxhash.Sum64(b[:len(b)-8]) != binary.LittleEndian.Uint64(b[len(b)-8:]) {
+		return nil, nil, fmt.Errorf("%w: it has another checksum", ErrDamaged)
+	}
+	count := binary.LittleEndian.Uint32(b[len(segmentMagic)+4:])
+	b = b[segmentHeader : len(b)-8]
+	for range count {
+		var kind byte
+		var part Part
+		if kind, part, b, err = readPart(b); err != nil {
+			return nil, nil, err
 		}
-		key := s.uvarint() + next
-		if key < next {
-			return fmt.Errorf("%w: key beyond 2^64", ErrDamaged)
-		}
-		next, overflow = key+1, key == ^uint64(0)
-		count := s.uvarint()
-		if count >= edges {
-			return fmt.Errorf("%w: more edges than the header tells", ErrDamaged)
-		}
-		list, err := s.values(count + 1)
-		if err != nil {
-			return err
-		}
-		edges -= count + 1
-		for _, value := range list {
-			loader.Add(key, value)
+		switch kind {
+		case partTree:
+			trees = append(trees, part)
+		case partBlob:
+			blobs = append(blobs, part)
+		default:
+			return nil, nil, fmt.Errorf("%w: it has a part of kind %d", ErrDamaged, kind)
 		}
 	}
-	loader.Close()
-	return s.err
+	if len(b) > 0 {
+		return nil, nil, fmt.Errorf("%w: it goes on after its last part", ErrDamaged)
+	}
+	return trees, blobs, nil
 }
 
-// values reads one list of count values.
-func (s *segmentReader) values(count uint64) ([]uint64, error) {
-	list := make([]uint64, 0, min(count, 1<<16))
-	value := s.uvarint()
-	list = append(list, value)
-	for range count - 1 {
-		difference := s.uvarint()
-		if s.err != nil {
-			return nil, s.err
-		}
-		after := value + difference + 1
-		if after <= value {
-			return nil, fmt.Errorf("%w: value beyond 2^64", ErrDamaged)
-		}
-		value = after
-		list = append(list, value)
-	}
-	return list, s.err
-}
-
-func (s *segmentReader) bytes(n int) []byte {
-	b := s.buf[:n]
-	if s.err != nil {
-		return b
-	}
-	if _, err := io.ReadFull(s.in, b); err != nil {
-		s.fail(err)
-		return b
-	}
-	s.digest.Write(b)
-	return b
-}
-
-func (s *segmentReader) uvarint() uint64 {
-	var v uint64
-	for i := 0; s.err == nil; i++ {
-		c, err := s.in.ReadByte()
-		if err != nil {
-			s.fail(err)
-			return 0
-		}
-		s.buf[i] = c
-		if i == binary.MaxVarintLen64-1 && c > 1 {
-			s.err = fmt.Errorf("%w: number beyond 2^64", ErrDamaged)
-			return 0
-		}
-		v |= uint64(c&0x7f) << (7 * i)
-		if c < 0x80 {
-			s.digest.Write(s.buf[:i+1])
-			return v
+// readPart takes a part off the front of b.
+func readPart(b []byte) (kind byte, part Part, rest []byte, err error) {
+	if len(b) >= 2 && len(b) >= 2+int(b[1])+8 {
+		kind, part.Name = b[0], string(b[2:2+b[1]])
+		b = b[2+b[1]:]
+		size := binary.LittleEndian.Uint64(b)
+		if b = b[8:]; size <= uint64(len(b)) {
+			part.Bytes = b[:size:size]
+			return kind, part, b[size:], nil
 		}
 	}
-	return 0
-}
-
-func (s *segmentReader) fail(err error) {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = fmt.Errorf("%w: it ends too early", ErrDamaged)
-	}
-	s.err = err
+	return 0, part, nil, fmt.Errorf("%w: it ends within a part", ErrDamaged)
 }

@@ -4,25 +4,14 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"io"
+	"flag"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
-
-	"github.com/cespare/xxhash/v2"
-	"pgregory.net/rapid"
 )
-
-func segment(t testing.TB, x *Index) []byte {
-	var b bytes.Buffer
-	if err := x.WriteSegment(&b); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
 
 func sample() *Index {
 	x := New()
@@ -32,25 +21,10 @@ func sample() *Index {
 		{1 << 40, 5, Add},
 		{math.MaxUint64, math.MaxUint64, Add},
 	})
+	for i := range uint64(3000) { // some leaves, and inner nodes above them
+		x.Apply([]Change{{7 + i%5, i * i, Add}})
+	}
 	return x
-}
-
-func TestSegmentRoundTrip(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		x := New()
-		for range rapid.IntRange(0, 200).Draw(t, "edges") {
-			x.Apply([]Change{{id.Draw(t, "key"), id.Draw(t, "value"), Add}})
-		}
-		var b bytes.Buffer
-		if err := x.WriteSegment(&b); err != nil {
-			t.Fatal(err)
-		}
-		y, err := ReadSegment(&b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		requireEqual(t, x, y)
-	})
 }
 
 func requireEqual(t interface{ Fatalf(string, ...any) }, x, y *Index) {
@@ -64,80 +38,90 @@ func requireEqual(t interface{ Fatalf(string, ...any) }, x, y *Index) {
 	}
 }
 
-// The golden file pins format 1: it must be readable for ever.
-func TestSegmentGolden(t *testing.T) {
-	path := filepath.Join("testdata", "segment-v1.golden")
-	golden, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
+var write = flag.Bool("write", false, "write golden files that are missing")
+
+// The golden files pin format 2: it must be readable for ever.
+func TestGolden(t *testing.T) {
+	disk := &memoryFile{left: -1}
+	segment := save(t, sample().Freeze(nil), newPageFile(t, disk))
+	files := map[string][]byte{"segment-v2.golden": segment, "pages-v2.golden": disk.b}
+	for name, got := range files {
+		path := filepath.Join("testdata", name)
+		golden, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) && *write {
+			golden, err = got, os.WriteFile(path, got, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, golden) {
+			t.Errorf("the sample is written otherwise than in %s", name)
+		}
+		files[name] = golden
 	}
-	x, err := ReadSegment(bytes.NewReader(golden))
-	if err != nil {
-		t.Fatal(err)
-	}
+	x, _ := mustOpen(t, &memoryFile{b: files["pages-v2.golden"], left: -1}, files["segment-v2.golden"])
 	requireEqual(t, sample(), x)
-	if got := segment(t, sample()); !bytes.Equal(got, golden) {
-		t.Errorf("the sample is written as\n%x\nwant\n%x", got, golden)
+}
+
+// Format 1 held lists. No released version wrote it.
+func TestFormat1IsRefused(t *testing.T) {
+	golden, err := os.ReadFile(filepath.Join("testdata", "segment-v1.golden"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := ReadSegment(golden); !errors.Is(err, ErrDamaged) {
+		t.Errorf("error = %v, want %v", err, ErrDamaged)
 	}
 }
 
 func TestEveryFlippedBitAndEveryCutIsFound(t *testing.T) {
-	good := segment(t, sample())
+	disk := &memoryFile{left: -1}
+	good := save(t, sample().Freeze(nil), newPageFile(t, disk))
 	for i := range good {
 		for bit := range 8 {
 			bad := bytes.Clone(good)
 			bad[i] ^= 1 << bit
-			_, err := ReadSegment(bytes.NewReader(bad))
-			if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrTooNew) {
+			if _, _, err := ReadSegment(bad); !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrTooNew) {
 				t.Fatalf("byte %d, bit %d: error = %v", i, bit, err)
 			}
 		}
-		if _, err := ReadSegment(bytes.NewReader(good[:i])); !errors.Is(err, ErrDamaged) {
+		if _, _, err := ReadSegment(good[:i]); !errors.Is(err, ErrDamaged) {
 			t.Fatalf("cut at %d: error = %v", i, err)
 		}
 	}
-}
-
-func TestNewerSegmentIsNotDamaged(t *testing.T) {
-	b := segment(t, sample())
-	binary.LittleEndian.PutUint32(b[len(segmentMagic):], segmentVersion+1)
-	if _, err := ReadSegment(bytes.NewReader(b)); !errors.Is(err, ErrTooNew) {
-		t.Errorf("error = %v, want %v", err, ErrTooNew)
+	rng := rand.New(rand.NewPCG(1, 1))
+	pages := disk.b
+	for i := 0; i < len(pages); i++ {
+		if i == pageHeader+8 {
+			i = pageSize // what stands there is nothing
+		}
+		if i >= pageSize && rng.IntN(200) > 0 {
+			continue
+		}
+		bad := bytes.Clone(pages)
+		bad[i] ^= 1 << rng.IntN(8)
+		if _, _, err := open(&memoryFile{b: bad, left: -1}, good); !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrTooNew) {
+			t.Fatalf("byte %d of the pages: error = %v", i, err)
+		}
+		if _, _, err := open(&memoryFile{b: pages[:i], left: -1}, good); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("pages cut at %d: error = %v", i, err)
+		}
 	}
 }
 
-func TestReadErrorIsNotDamage(t *testing.T) {
-	failing := io.MultiReader(bytes.NewReader(segment(t, sample())[:40]), failingReader{})
-	if _, err := ReadSegment(failing); !errors.Is(err, errDisk) || errors.Is(err, ErrDamaged) {
-		t.Errorf("error = %v, want %v", err, errDisk)
+func TestNewerIsNotDamaged(t *testing.T) {
+	disk := &memoryFile{left: -1}
+	segment := save(t, sample().Freeze(nil), newPageFile(t, disk))
+	for name, b := range map[string][]byte{"segment": bytes.Clone(segment), "pages": bytes.Clone(disk.b)} {
+		binary.LittleEndian.PutUint32(b[len(segmentMagic):], segmentVersion+1)
+		pages := disk.b
+		if name == "pages" {
+			b, pages = segment, b
+		}
+		if _, _, err := open(&memoryFile{b: pages, left: -1}, b); !errors.Is(err, ErrTooNew) {
+			t.Errorf("%s: error = %v, want %v", name, err, ErrTooNew)
+		}
 	}
-}
-
-var errDisk = errors.New("disk on fire")
-
-type failingReader struct{}
-
-func (failingReader) Read([]byte) (int, error) { return 0, errDisk }
-
-// FuzzReadSegment gives the body of a segment a right checksum, so that the
-// reader's own checks are met.
-func FuzzReadSegment(f *testing.F) {
-	f.Add(segment(f, sample()))
-	f.Add(segment(f, New()))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) >= 8 {
-			b = binary.LittleEndian.AppendUint64(b[:len(b)-8:len(b)-8], xxhash.Sum64(b[:len(b)-8]))
-		}
-		x, err := ReadSegment(bytes.NewReader(b))
-		if err != nil {
-			return
-		}
-		y, err := ReadSegment(bytes.NewReader(segment(t, x)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		requireEqual(t, x, y)
-	})
 }
 
 func BenchmarkApply(b *testing.B) {

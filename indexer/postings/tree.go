@@ -17,7 +17,16 @@ import (
 type tree struct {
 	arena   *arena
 	root    atomic.Uint64   // a ref; with the edges if it is a leaf
+	pins    atomic.Int32    // checkpoints being written of it: its memory must stay
 	release runtime.Cleanup // gives the arena back when the tree is collected
+}
+
+// newTree returns a tree in the arena, as yet without a root. The arena's memory
+// is given back when the tree is collected.
+func newTree(a *arena) *tree {
+	t := &tree{arena: a}
+	t.release = runtime.AddCleanup(t, (*regions).release, a.regions)
+	return t
 }
 
 // reach is a part of the order of edges: from From up to, but without, To.
@@ -70,7 +79,7 @@ func (t *tree) leafAt(l *leaf, e Edge) reach {
 		prefetch(&b[0], r.lines())
 		x.narrow(&in, i)
 		if x.level == 1 {
-			l.parse(b)
+			l.parse(t.arena.leaf(r))
 			return in
 		}
 	}
@@ -101,7 +110,7 @@ func (t *tree) count(key uint64) uint64 {
 // countBetween returns the number of edges from a up to and with z.
 func (t *tree) countBetween(a, z Edge) uint64 {
 	r := ref(t.root.Load())
-	return t.countBelow(t.arena.node(r), a, z)
+	return t.countBelow(t.arena.leaf(r), a, z)
 }
 
 // countBelow adds up the counts of the children that lie within a and z, and
@@ -113,12 +122,12 @@ func (t *tree) countBelow(b []byte, a, z Edge) uint64 {
 	}
 	x := parseInner(b)
 	first, last := x.search(a), x.search(z)
-	n := t.countBelow(t.arena.node(x.child(first)), a, z)
+	n := t.countBelow(t.arena.leaf(x.child(first)), a, z)
 	for i := first + 1; i < last; i++ {
 		n += x.count(i)
 	}
 	if last > first {
-		n += t.countBelow(t.arena.node(x.child(last)), a, z)
+		n += t.countBelow(t.arena.leaf(x.child(last)), a, z)
 	}
 	return n
 }

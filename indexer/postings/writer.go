@@ -78,7 +78,7 @@ func (w *writer) reach(depth int) reach {
 // from returns where the child taken at depth begins.
 func (w *writer) from(depth int) Edge { return w.reach(depth + 1).from }
 
-func (w *writer) parse() leaf { return parseLeaf(w.t.arena.node(w.leaf)) }
+func (w *writer) parse() leaf { return parseLeaf(w.t.arena.leaf(w.leaf)) }
 
 // swap puts the encoder's leaf b in the place of the present one.
 func (w *writer) swap(b []byte, edges int) {
@@ -139,7 +139,7 @@ func (w *writer) join(depth int, edges []Edge) (lo, hi int, from Edge, all []Edg
 			continue
 		}
 		r := s.x.child(i)
-		l := parseLeaf(w.t.arena.node(r))
+		l := parseLeaf(w.t.arena.leaf(r))
 		w.dead = append(w.dead, r)
 		w.after = append(w.after[:0], edges...) // edges may be w.after itself
 		if i > s.i {
@@ -229,8 +229,10 @@ func (w *writer) joinInner(depth int, from Edge, all []child) (lo, hi int, newFr
 // setRoot publishes a root above the children.
 func (w *writer) setRoot(children []child) {
 	level := 0
-	if b := w.t.arena.node(children[0].ref); isInner(b) {
+	if b := w.t.arena.leaf(children[0].ref); isInner(b) {
 		level = parseInner(b).level
+	} else if len(children) == 1 && !w.t.arena.isWhole(children[0].ref.page()) {
+		children[0] = w.emptyLeaf() // readers take it for granted that the root is whole
 	}
 	for len(children) > 1 {
 		level++

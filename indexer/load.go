@@ -1,0 +1,185 @@
+package indexer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"github.com/kithdb/kith/indexer/postings"
+)
+
+// Load reads the newest checkpoint that is whole into x, whose relations must
+// be untouched. It returns the source's bookmark, nil when there is no
+// checkpoint, and says for each relation whether its postings were loaded and
+// are Live; the others stay Loading. Lists are not read before they are asked
+// for, so it takes no time to speak of; see Prove.
+//
+// A damaged checkpoint is set aside and the one before it is used. One of a
+// newer version is an error that wraps ErrTooNew: nothing is touched.
+func (d *Directory) Load(x *Index) (bookmark json.RawMessage, loaded []bool, err error) {
+	loaded = make([]bool, len(x.relations))
+	sequences, err := d.sequences(manifestPrefix)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, sequence := range slices.Backward(sequences) {
+		file := manifestPrefix + formatSequence(sequence)
+		m, trees, err := d.read(file, x)
+		if errors.Is(err, ErrDamaged) || errors.Is(err, errOutdated) {
+			if err := d.setAside(file, err); err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("load %s: %w", filepath.Join(d.path, file), err)
+		}
+		d.loaded = trees
+		for _, t := range trees {
+			d.pages[t.key] = t.file
+			r := x.relations[x.byName[t.key.relation]]
+			r.postings.Store(t.index) // all trees that there are as yet
+			r.changed = false
+			r.setState(Live, "")
+			loaded[x.byName[t.key.relation]] = true
+		}
+		d.last, d.lastFile = m, file
+		return m.Source, loaded, nil
+	}
+	return nil, loaded, nil
+}
+
+// loadedTree is a tree of a relation as it was loaded.
+type loadedTree struct {
+	key   treeKey
+	file  *pageFile
+	index *postings.Index
+}
+
+// read reads a manifest and the trees of the relations that x defines alike.
+func (d *Directory) read(file string, x *Index) (m manifest, trees []loadedTree, err error) {
+	b, err := d.disk.ReadFile(filepath.Join(d.path, file))
+	if err != nil {
+		return m, nil, err
+	}
+	if m, err = parseManifest(b); err != nil {
+		return m, nil, err
+	}
+	defer func() {
+		if err != nil {
+			closeAll(trees)
+		}
+	}()
+	for _, r := range x.relations {
+		segment := m.segment(r.Relation)
+		if segment == nil {
+			continue
+		}
+		opened, err := d.readSegment(r.Name, *segment)
+		trees = append(trees, opened...)
+		if err != nil {
+			return m, trees, fmt.Errorf("segment of relation %s: %w", r.Name, err)
+		}
+	}
+	return m, trees, nil
+}
+
+func closeAll(trees []loadedTree) {
+	for _, t := range trees {
+		t.file.Close()
+	}
+}
+
+// readSegment reads a segment and opens its trees. What it returns is open also
+// when it fails.
+func (d *Directory) readSegment(relation string, s segmentFile) (opened []loadedTree, err error) {
+	b, err := d.disk.ReadFile(filepath.Join(d.path, s.File))
+	if err != nil {
+		return nil, ofFile(s.File, err)
+	}
+	parts, _, err := postings.ReadSegment(b)
+	if err != nil {
+		return nil, ofFile(s.File, err)
+	}
+	if len(parts) != 1 || parts[0].Name != edgesTree {
+		return nil, ofFile(s.File, fmt.Errorf("%w: it has other trees than %s", postings.ErrDamaged, edgesTree))
+	}
+	for _, part := range parts {
+		name, ok := s.Pages[part.Name]
+		if !ok {
+			return opened, ofFile(s.File, fmt.Errorf("%w: its tree %q has no pages", postings.ErrDamaged, part.Name))
+		}
+		f, err := d.disk.Open(filepath.Join(d.path, name))
+		if err != nil {
+			return opened, ofFile(name, err)
+		}
+		t := loadedTree{key: treeKey{relation, part.Name}}
+		t.file, t.index, err = openTree(f, part)
+		if err != nil {
+			f.Close()
+			return opened, ofFile(name, err)
+		}
+		t.file.name = name
+		opened = append(opened, t)
+	}
+	return opened, nil
+}
+
+// openTree opens a tree on its page file.
+func openTree(f file, tree postings.Part) (*pageFile, *postings.Index, error) {
+	about, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	pages, err := postings.OpenPageFile(f, about.Size())
+	if err != nil {
+		return nil, nil, err
+	}
+	index, err := postings.OpenIndex(pages, tree.Bytes)
+	return &pageFile{PageFile: pages}, index, err
+}
+
+// ofFile names the file that an error is about, in the terms of checkpoints.
+func ofFile(name string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: file %s is missing", ErrDamaged, name)
+	case errors.Is(err, postings.ErrDamaged):
+		return fmt.Errorf("%w: %s: %v", ErrDamaged, name, err)
+	case errors.Is(err, postings.ErrTooNew):
+		return fmt.Errorf("%w: %s: %v", ErrTooNew, name, err)
+	}
+	return err
+}
+
+// setAside renames a manifest that cannot be used, so that it is not tried again
+// and people can look at it. Its files stay until they are no longer named by a
+// manifest.
+func (d *Directory) setAside(file string, reason error) error {
+	said := "checkpoint is damaged and set aside"
+	if errors.Is(reason, errOutdated) {
+		said = "checkpoint is too old and set aside"
+	}
+	d.logger.Error(said, "file", file, "kept_as", damagedPrefix+file, "error", reason)
+	if err := d.disk.Rename(filepath.Join(d.path, file), filepath.Join(d.path, damagedPrefix+file)); err != nil {
+		return fmt.Errorf("set checkpoint aside: %w", err)
+	}
+	return d.disk.SyncDir(d.path)
+}
+
+// Prove compares all that Load has loaded with its checksums, until that is done
+// or ctx ends. What is damaged it says, and the relation is Stale from then on.
+// Lists that are asked for meanwhile are compared before they are answered. It
+// may run beside everything else.
+func (d *Directory) Prove(ctx context.Context) {
+	for _, t := range d.loaded {
+		if err := t.index.Prove(ctx); err != nil && ctx.Err() == nil {
+			d.logger.Error("checkpoint is damaged: the relation lacks edges until its table is read again",
+				"relation", t.key.relation, "tree", t.key.tree, "file", t.file.name, "error", err)
+		}
+	}
+}

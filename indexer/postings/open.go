@@ -1,0 +1,250 @@
+package postings
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// OpenIndex returns the index of a tree in a segment, whose pages are in the
+// page file. Only inner nodes are read: the file is mapped into memory where
+// the system can, else read. Pages are compared with their checksums before
+// anything of them is used (see Prove and Damage); those read at once, at once.
+// Its error wraps ErrDamaged when the bytes are at fault.
+//
+// The file is the index's from then on, to be frozen to. It must be new: opened,
+// and nothing else done with it.
+func OpenIndex(file *PageFile, tree []byte) (*Index, error) {
+	o := opener{file: file, a: newArena()}
+	x, err := o.open(tree)
+	if err != nil {
+		o.a.release()
+		return nil, err
+	}
+	return x, nil
+}
+
+// opener builds an arena on a page file, with slots as pages.
+type opener struct {
+	file  *PageFile
+	a     *arena
+	image image
+}
+
+func (o *opener) open(tree []byte) (*Index, error) {
+	if len(tree) < treeHeader {
+		return nil, fmt.Errorf("%w: tree ends within its header", ErrDamaged)
+	}
+	var header [5]uint64
+	for i := range header {
+		header[i] = binary.LittleEndian.Uint64(tree[8*i:])
+	}
+	tree = tree[treeHeader:]
+	slots, root := header[4], ref(header[3])
+	if slots > uint64(len(tree))/slotEntry {
+		return nil, fmt.Errorf("%w: tree ends within its slots", ErrDamaged)
+	}
+	if err := o.readTable(tree[:slots*slotEntry]); err != nil {
+		return nil, err
+	}
+	nodes := tree[slots*slotEntry:]
+	if err := o.claimLeaves(root, nodes); err != nil {
+		return nil, err
+	}
+	if err := o.showPages(); err != nil {
+		return nil, err
+	}
+
+	if len(nodes) > 0 {
+		root, _ = o.plant(nodes)
+	}
+	o.offerRoom()
+	o.guard()
+	if q := o.a.proof.Load(); q != nil && !q.holds(int(root.page())) {
+		return nil, q.damage
+	}
+
+	x := newIndex()
+	t := newTree(o.a)
+	t.root.Store(uint64(root))
+	o.image.tree = t
+	o.file.image = o.image
+	x.keys.Store(header[0])
+	x.edges.Store(header[1])
+	x.fingerprint.Store(header[2])
+	x.w.t = t
+	x.tree.Store(t)
+	x.measure()
+	return x, nil
+}
+
+// readTable reads which slots are named.
+func (o *opener) readTable(b []byte) error {
+	o.image.slotOf = make([]uint32, o.file.slots)
+	o.image.sums = make([]uint64, o.file.slots)
+	last := 0
+	for ; len(b) > 0; b = b[slotEntry:] {
+		slot := int(binary.LittleEndian.Uint32(b))
+		if slot <= last || !usable(slot) {
+			return fmt.Errorf("%w: tree names slot %d after %d", ErrDamaged, slot, last)
+		}
+		if slot >= o.file.slots {
+			return fmt.Errorf("%w: page file ends before slot %d", ErrDamaged, slot)
+		}
+		o.image.slotOf[slot], o.image.sums[slot] = uint32(slot), binary.LittleEndian.Uint64(b[4:])
+		o.image.slots.add(slot)
+		last = slot
+	}
+	return nil
+}
+
+// claimLeaves marks the blocks of all leaves as handed out, and finds that the
+// nodes are what they should be.
+func (o *opener) claimLeaves(root ref, nodes []byte) error {
+	o.a.pages = make([]page, max(o.file.slots, 1))
+	if len(nodes) == 0 {
+		return o.claim(root)
+	}
+	if root != 0 {
+		return fmt.Errorf("%w: tree has inner nodes, and its root is a leaf", ErrDamaged)
+	}
+	rest, err := o.claimNode(nodes, 0)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%w: tree goes on after its last node", ErrDamaged)
+	}
+	return err
+}
+
+// claimNode looks at an inner node of the level, 0 for any, and those below it.
+// It returns what follows.
+func (o *opener) claimNode(b []byte, level int) (rest []byte, err error) {
+	x, err := parseStored(b, level)
+	if err != nil {
+		return nil, err
+	}
+	rest = b[x.size():]
+	for i := range x.n {
+		if x.level > 1 {
+			if rest, err = o.claimNode(rest, x.level-1); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if err := o.claim(ref(binary.LittleEndian.Uint64(b[x.children+8*i:]))); err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
+}
+
+// parseStored parses the inner node that b begins with, of the level, or of any
+// when that is 0.
+func parseStored(b []byte, level int) (inner, error) {
+	if len(b) < innerHeader || !isInner(b) {
+		return inner{}, fmt.Errorf("%w: tree has no node where one should be", ErrDamaged)
+	}
+	x := parseInner(b)
+	fits := x.n > 0 && x.n <= maxChildren && x.level > 0 && (x.level == level || level == 0)
+	for _, w := range [2]int{x.kw, x.vw} {
+		fits = fits && (w == 0 || w == 2 || w == 4 || w == 8)
+	}
+	if !fits || x.kw == 0 || x.size() > maxBlock || x.size() > len(b) {
+		return inner{}, fmt.Errorf("%w: tree has a node of %d children at level %d", ErrDamaged, x.n, x.level)
+	}
+	return x, nil
+}
+
+// claim marks a leaf's block as handed out.
+func (o *opener) claim(r ref) error {
+	size, at := r.size(), int(r.offset()%pageSize)
+	slots := slotsFor(size)
+	if !o.image.slots.has(int(r.offset()/pageSize)) || slotSize(slots) != size || at%size != 0 || at/size >= slots {
+		return fmt.Errorf("%w: tree has a leaf at %d of %d bytes", ErrDamaged, r.offset(), size)
+	}
+	pg := &o.a.pages[r.page()]
+	if pg.slots == 0 {
+		o.a.divide(r.page(), slots)
+	}
+	block := at / size
+	if int(pg.slots) != slots || pg.used[block/64]>>(block%64)&1 != 0 {
+		return fmt.Errorf("%w: tree has two leaves at %d", ErrDamaged, r.offset())
+	}
+	pg.used[block/64] |= 1 << (block % 64)
+	pg.free--
+	o.a.live += uint64(size)
+	return nil
+}
+
+// showPages makes the pages show the slots of the file: mapped, or read.
+func (o *opener) showPages() error {
+	a := o.a
+	a.grow(uint64(len(a.pages)+1) * pageSize)
+	err := a.mapFile(o.file.file, uint64(o.file.slots)*pageSize)
+	if err == nil {
+		o.file.mapped = o.file.slots
+		a.shown = o.image.slots.clone()
+		return nil
+	}
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	for s := o.image.slots.next(0); s >= 0; s = o.image.slots.next(s + 1) {
+		b := a.bytes(uint64(s)*pageSize, pageSize)
+		if _, err := o.file.file.ReadAt(b, int64(s)*pageSize); errors.Is(err, io.EOF) {
+			return fmt.Errorf("%w: page file ends within slot %d", ErrDamaged, s)
+		} else if err != nil {
+			return fmt.Errorf("read slot %d: %w", s, err)
+		}
+		if xxhash.Sum64(b) != o.image.sums[s] {
+			return fmt.Errorf("%w: slot %d has another checksum", ErrDamaged, s)
+		}
+	}
+	return nil
+}
+
+// plant puts the inner node that b begins with, and those below it, into new
+// pages. It returns the ref, and what follows.
+func (o *opener) plant(b []byte) (ref, []byte) {
+	x := parseInner(b)
+	size := x.size()
+	node := append(make([]byte, 0, size), b[:size]...)
+	rest := b[size:]
+	for i := range x.n {
+		at := node[x.children+8*i:]
+		child := ref(binary.LittleEndian.Uint64(at))
+		if x.level > 1 {
+			child, rest = o.plant(rest)
+		}
+		binary.NativeEndian.PutUint64(at, uint64(child))
+	}
+	return o.a.alloc(node), rest
+}
+
+// offerRoom makes the free blocks and pages known. Not before: inner nodes
+// would be put between leaves, which would have to be read.
+func (o *opener) offerRoom() {
+	a := o.a
+	for p := o.file.slots - 1; p > 0; p-- {
+		switch {
+		case a.pages[p].slots != 0:
+			a.offer(int32(p))
+		case usable(p):
+			a.empty = append(a.empty, int32(p))
+		}
+	}
+}
+
+// guard has pages proven before they are used.
+func (o *opener) guard() {
+	if len(o.a.shown) == 0 {
+		return
+	}
+	enc := newEncoder()
+	enc.plan(nil)
+	blank := make([]byte, maxBlock+slack)
+	copy(blank, enc.encode(nil))
+	o.a.proof.Store(newProof(o.a, o.file, o.image.sums, blank))
+}
