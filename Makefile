@@ -7,16 +7,19 @@ GOFMT        := $(or $(shell command -v gofmt 2>/dev/null),$(wildcard $(dir $(GO
 VERSION      := $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
 STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-# For the command line, e.g. make demo DEMO_FLAGS="--duration 20s".
+# For the command line, e.g. make demo DEMO_FLAGS="--duration 20s". The bench of
+# the size that goals are told for: BENCH_FLAGS="-changes 31500000 -users 2000000
+# -reads 1000000"; of edge lists: BENCH_FLAGS="-files path,path".
 DEMO_FLAGS   =
 TESTFLAGS    =
 FUZZTIME     = 30s
-BENCH_FLAGS  = -users 700000 -changes 10000000
+BENCH_FLAGS  =
+HUGE_FLAGS   =
 PACKAGES     = ./...
 
 export GO
 
-.PHONY: help build server demo test test-race test-long fuzz lint bench clean
+.PHONY: help build server demo test test-race test-long fuzz lint bench bench-huge clean
 
 help: ## show this list
 	@echo "kith $(VERSION): make TARGET"
@@ -49,11 +52,14 @@ lint: ## vet, formatting, go.mod, staticcheck
 	$(GO) mod tidy -diff
 	$(GO) run $(STATICCHECK) ./...
 
-bench: server ## measure the index beside a plain one, then run the Go benchmarks
+bench: server ## measure the index beside its peers, redis-server among them, then run the Go benchmarks
 	$(GO) build -o bin/bench ./indexer/postings/bench
-	bin/bench -index tree $(BENCH_FLAGS)
-	bin/bench -index plain $(BENCH_FLAGS)
+	bin/bench -redis "$$(scripts/install-redis)" $(BENCH_FLAGS)
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 1h $(TESTFLAGS) $(PACKAGES)
+
+bench-huge: ## load a billion edges, both directions, then on until memory ends; half an hour or more, 24 GiB
+	$(GO) build -o bin/bench ./indexer/postings/bench
+	bin/bench -huge $(HUGE_FLAGS)
 
 clean: ## remove what build has made
 	rm -rf bin

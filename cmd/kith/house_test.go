@@ -34,6 +34,10 @@ var floors = map[string][]string{
 // goroutinesIn are the packages that may start goroutines.
 var goroutinesIn = []string{"cmd/kith", "canal/sandbox", "indexer/postings/bench"}
 
+// peers are libraries that the bench alone may import: they are what we are
+// compared with, and no part of kith.
+var peers = []string{"github.com/RoaringBitmap/", "github.com/tidwall/btree"}
+
 // sources calls f with every Go file that is not a test, and its package.
 func sources(t *testing.T, f func(pkg, path string, file *ast.File, set *token.FileSet)) {
 	t.Helper()
@@ -76,7 +80,13 @@ func TestImportsGoDown(t *testing.T) {
 			return
 		}
 		for _, i := range file.Imports {
-			ours, ok := strings.CutPrefix(strings.Trim(i.Path.Value, `"`), modulePath)
+			imported := strings.Trim(i.Path.Value, `"`)
+			for _, peer := range peers {
+				if strings.HasPrefix(imported, peer) && pkg != "indexer/postings/bench" {
+					t.Errorf("%s imports %s, which is for the bench alone", path, imported)
+				}
+			}
+			ours, ok := strings.CutPrefix(imported, modulePath)
 			if ok && !slices.Contains(allowed, ours) {
 				t.Errorf("%s imports %s, which %s may not", path, ours, pkg)
 			}

@@ -1,96 +1,70 @@
-//go:build unix
+//go:build linux
 
 package main
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/kithdb/kith/indexer/postings"
 )
 
-// graph draws edges of a random graph whose degrees follow a power law in both
-// directions. Edge i depends on i alone, so that no edge need be kept.
-type graph struct {
-	users   uint64 // keys and values are among so many
-	ids     func(rank uint64) uint64
-	reverse bool // key and value change places
-	local   bool // values are near their key
-	keyLaw  float64
-	valLaw  float64
+// data is what is loaded and looked up. All of it follows from fixed seeds.
+type data struct {
+	name     string
+	universe uint64 // values that there can be
+	changes  uint64
+	change   func(i uint64) postings.Change // step i of the load
+	edge     func(i uint64) postings.Edge   // added by step i, and maybe removed later
+	key      func(i uint64) uint64          // any key, some without values
 }
 
-func newGraph(users uint64, ids string, reverse bool) (*graph, error) {
-	g := &graph{users: users, reverse: reverse, keyLaw: 0.6, valLaw: 0.35}
-	switch ids {
-	case "dense":
-		g.ids = func(rank uint64) uint64 { return g.shuffle(rank) + 1 }
-	case "scattered": // 32-bit-like: one id of sixteen is in use
-		g.ids = func(rank uint64) uint64 { return g.shuffle(rank)*16 + mix(rank)%16 }
-	case "local":
-		g.local = true
-		g.ids = func(rank uint64) uint64 { return g.shuffle(rank) + 1 }
-	case "snowflake": // 41 bits of time, in which users come at random, 22 of others
-		g.ids = func(rank uint64) uint64 {
-			n := g.shuffle(rank)
-			return (1<<39+n*30_000+mix(n)%30_000)<<22 | mix(n+1)%8<<17 | mix(n+2)%4
+// data returns the graph's first changes edges as data: one step of twenty
+// removes an earlier edge instead.
+func (g *graph) data(name string, changes uint64) *data {
+	d := &data{name: name, universe: g.users, changes: changes}
+	d.edge = func(i uint64) postings.Edge {
+		key, value := g.edge(i)
+		return postings.Edge{Key: key, Value: value}
+	}
+	d.change = func(i uint64) postings.Change {
+		op, at := postings.Add, i
+		if r := mix(i ^ 0x5bd1e995_00000000); r%20 == 0 && i > 0 {
+			op, at = postings.Remove, mix(r)%i
 		}
-	case "outliers":
-		g.ids = func(rank uint64) uint64 {
-			if n := mix(rank); n%1000 == 0 {
-				return n >> 1
-			}
-			return g.shuffle(rank) + 1
+		e := d.edge(at)
+		return postings.Change{Key: e.Key, Value: e.Value, Op: op}
+	}
+	d.key = func(i uint64) uint64 { return g.ids(mix(i) % g.users) }
+	return d
+}
+
+// listData returns the edges of a list as data: all are added, in random order.
+func listData(name string, edges []postings.Edge) (*data, error) {
+	if len(edges) == 0 {
+		return nil, fmt.Errorf("%s holds no edges", name)
+	}
+	var top uint64
+	for i := range edges { // Fisher and Yates
+		top = max(top, edges[i].Key, edges[i].Value)
+		j := mix(uint64(i)) % uint64(i+1)
+		edges[i], edges[j] = edges[j], edges[i]
+	}
+	var keys []uint64
+	seen := make(map[uint64]bool)
+	for _, e := range edges {
+		if !seen[e.Key] {
+			seen[e.Key] = true
+			keys = append(keys, e.Key)
 		}
-	default:
-		return nil, fmt.Errorf("ids %q: want dense, scattered, local, snowflake or outliers", ids)
 	}
-	return g, nil
-}
-
-// edge returns edge i.
-func (g *graph) edge(i uint64) (key, value uint64) {
-	r := mix(i * 2)
-	a := g.ids(g.rank(r, g.keyLaw))
-	b := uint64(0)
-	if r2 := mix(i*2 + 1); g.local && r2%8 != 0 {
-		b = (a + mix(r2)%200) % g.users
-	} else {
-		b = g.ids(g.rank(r2, g.valLaw))
-	}
-	if g.reverse {
-		return b, a
-	}
-	return a, b
-}
-
-// rank draws a rank with a probability falling as rank^-law.
-func (g *graph) rank(r uint64, law float64) uint64 {
-	u := float64(r>>11) / (1 << 53)
-	return min(uint64(math.Pow(u, 1/(1-law))*float64(g.users)), g.users-1)
-}
-
-// shuffle permutes the ranks: a popular user has any id.
-func (g *graph) shuffle(rank uint64) uint64 {
-	const prime = 2_654_435_761 // coprime to any number of users that it does not divide
-	return rank * prime % g.users
-}
-
-// change returns step i of the load: one of twenty removes an earlier edge.
-func (g *graph) change(i uint64) postings.Change {
-	op := postings.Add
-	at := i
-	if r := mix(i ^ 0x5bd1e995_00000000); r%20 == 0 && i > 0 {
-		op, at = postings.Remove, mix(r)%i
-	}
-	key, value := g.edge(at)
-	return postings.Change{Key: key, Value: value, Op: op}
-}
-
-// mix is the finalizer of SplitMix64 (Steele, Lea and Flood 2014).
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
+	return &data{
+		name:     name,
+		universe: top + 1,
+		changes:  uint64(len(edges)),
+		edge:     func(i uint64) postings.Edge { return edges[i] },
+		key:      func(i uint64) uint64 { return keys[mix(i)%uint64(len(keys))] },
+		change: func(i uint64) postings.Change {
+			return postings.Change{Key: edges[i].Key, Value: edges[i].Value, Op: postings.Add}
+		},
+	}, nil
 }

@@ -1,59 +1,64 @@
-//go:build unix
+//go:build linux
 
 package main
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"fmt"
-	"math"
+	"io"
 	"os"
-	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/kithdb/kith/indexer/postings"
 )
 
-// loadFile loads an edge list, two numbers a line, and prints the sizes of the
-// index.
-func loadFile(path string, reverse bool) error {
+// readEdges reads an edge list, gzipped if its name ends so: two numbers a
+// line, with whatever after them. Lines that begin with # or % are comments.
+func readEdges(path string, reverse bool) ([]postings.Edge, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
+	var in io.Reader = f
+	if strings.HasSuffix(path, ".gz") {
+		if in, err = gzip.NewReader(f); err != nil {
+			return nil, fmt.Errorf("read %s: %w", path, err)
+		}
 	}
-	x := postings.New()
-	batch := make([]postings.Change, 0, 256)
-	lines := bufio.NewScanner(z)
-	start := cpuTime()
-	var n, top uint64
-	for lines.Scan() {
-		var c postings.Change
-		if _, err := fmt.Sscan(lines.Text(), &c.Key, &c.Value); err != nil {
-			continue // a comment
+	edges, err := parseEdges(in, reverse)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return edges, nil
+}
+
+func parseEdges(in io.Reader, reverse bool) ([]postings.Edge, error) {
+	var edges []postings.Edge
+	lines := bufio.NewScanner(in)
+	for n := 1; lines.Scan(); n++ {
+		line := lines.Bytes()
+		if len(line) == 0 || line[0] == '#' || line[0] == '%' {
+			continue
+		}
+		fields := bytes.Fields(line)
+		if len(fields) < 2 {
+			return nil, fmt.Errorf("line %d: two numbers wanted", n)
+		}
+		var e postings.Edge
+		for i, to := range []*uint64{&e.Key, &e.Value} {
+			var err error
+			if *to, err = strconv.ParseUint(string(fields[i]), 10, 64); err != nil {
+				return nil, fmt.Errorf("line %d: %w", n, err)
+			}
 		}
 		if reverse {
-			c.Key, c.Value = c.Value, c.Key
+			e.Key, e.Value = e.Value, e.Key
 		}
-		top = max(top, c.Key, c.Value)
-		c.Op = postings.Add
-		if batch = append(batch, c); len(batch) == cap(batch) {
-			x.Apply(batch)
-			batch = batch[:0]
-		}
-		n++
+		edges = append(edges, e)
 	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
-	}
-	x.Apply(batch)
-	s := x.Stats()
-	_, floor := lowerBound(x, &graph{users: top + 1})
-	e := float64(s.Edges)
-	fmt.Printf("%s reverse=%t: %d edges, %d keys: pages %.3f, live %.3f B/edge; without locality at least %.3f; %s\n",
-		filepath.Base(path), reverse, s.Edges, s.Keys, float64(s.Bytes)/e, float64(s.Live)/e, math.Abs(floor)/e, cpuTime()-start)
-	return nil
+	return edges, lines.Err()
 }

@@ -1,9 +1,8 @@
-//go:build unix
+//go:build linux
 
 package main
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -12,47 +11,75 @@ import (
 	"github.com/kithdb/kith/indexer/postings"
 )
 
-// latency measures how long single reads take, without a writer and beside one
-// at full speed.
-func latency(g *graph, edges uint64, batch, reads int) {
-	x := postings.New()
-	load(x, g, edges, 0)
-	report := func(name string, times []time.Duration) {
-		slices.Sort(times)
-		at := func(share float64) time.Duration { return times[int(share*float64(len(times)-1))] }
-		fmt.Printf("      contains %-16s p50 %s, p99 %s, p99.9 %s\n", name, at(0.5), at(0.99), at(0.999))
-	}
-	report("idle", timeReads(x, g, edges, reads))
-	var stop atomic.Bool
-	var applied uint64
-	var writer sync.WaitGroup
-	start := time.Now()
-	writer.Go(func() {
-		changes := make([]postings.Change, batch)
-		for i := edges; !stop.Load(); {
-			for j := range changes {
-				changes[j] = g.change(i)
-				i++
-			}
-			x.Apply(changes)
-			applied += uint64(batch)
-		}
-	})
-	times := timeReads(x, g, edges, reads)
-	took := time.Since(start)
-	stop.Store(true)
-	writer.Wait()
-	report("beside a writer", times)
-	fmt.Printf("      (%.2f M changes/s meanwhile)\n", rate(applied, took))
+// Latency is work for one reader and one writer. The changes, made again and
+// again, must leave things as they were.
+type Latency struct {
+	Edges   []postings.Edge
+	Changes []postings.Change
+	Batch   int
 }
 
-func timeReads(x *postings.Index, g *graph, edges uint64, reads int) []time.Duration {
-	times := make([]time.Duration, reads)
-	for i := range times {
-		k, v := g.edge(mix(uint64(i)) % edges)
+// Latencies tell how long single lookups took: halves and the 99th of a
+// hundred.
+type Latencies struct {
+	IdleP50, IdleP99, BusyP50, BusyP99 time.Duration
+	Changes                            float64 // M/s meanwhile
+}
+
+// Latency measures lookups one by one, without a writer and beside one at full
+// speed. A structure that may not be read while it is changed gets a lock.
+func (w *Worker) Latency(o Latency, l *Latencies) error {
+	read := func(e []postings.Edge) { w.subject.contains(e) }
+	l.IdleP50, l.IdleP99 = timeReads(read, o.Edges)
+
+	var apply func([]postings.Change)
+	if s, ok := w.subject.(shared); ok {
+		var err error
+		if apply, err = s.beside(); err != nil {
+			return err
+		}
+	} else {
+		var mu sync.RWMutex
+		read = func(e []postings.Edge) {
+			mu.RLock()
+			w.subject.contains(e)
+			mu.RUnlock()
+		}
+		apply = func(changes []postings.Change) {
+			for i := range changes { // one by one, so that readers wait least
+				mu.Lock()
+				w.subject.apply(changes[i : i+1])
+				mu.Unlock()
+			}
+		}
+	}
+
+	var stop atomic.Bool
+	var writer sync.WaitGroup
+	applied := 0
+	start := time.Now()
+	writer.Go(func() {
+		for !stop.Load() {
+			for part := range slices.Chunk(o.Changes, o.Batch) {
+				apply(part)
+				applied += len(part)
+			}
+		}
+	})
+	l.BusyP50, l.BusyP99 = timeReads(read, o.Edges)
+	stop.Store(true)
+	writer.Wait()
+	l.Changes = rate(applied, time.Since(start))
+	return nil
+}
+
+func timeReads(read func([]postings.Edge), edges []postings.Edge) (p50, p99 time.Duration) {
+	times := make([]time.Duration, len(edges))
+	for i := range edges {
 		start := time.Now()
-		x.Contains(k, v)
+		read(edges[i : i+1])
 		times[i] = time.Since(start)
 	}
-	return times
+	slices.Sort(times)
+	return times[len(times)/2], times[len(times)*99/100]
 }

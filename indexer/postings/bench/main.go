@@ -1,242 +1,160 @@
-//go:build unix
+//go:build linux
 
-// Command bench measures an index of postings against a plain one on data from
-// a fixed seed, each in a process of its own, so that memory is that of all the
-// process.
+// Command bench measures our index beside its peers: a Go map of sorted slices,
+// roaring bitmaps, a B-tree of pairs, and redis-server. Each is in a process of
+// its own, so that memory is that of a whole process above an empty one; all get
+// the same work, a little at a time and by turns, so that they meet the same
+// weather on a busy machine. Speeds are by the time that a process has had.
+//
+// Start reading at round.go.
 package main
 
 import (
 	"flag"
 	"fmt"
 	"log"
-	"math"
 	"os"
-	"runtime/debug"
-	"runtime/pprof"
-	"strconv"
+	"path/filepath"
+	"slices"
 	"strings"
-	"time"
-
-	"golang.org/x/sys/unix"
-
-	"github.com/kithdb/kith/indexer/postings"
 )
 
-type index interface {
-	Apply([]postings.Change) (added, removed int)
-	Contains(key, value uint64) bool
-	Count(key uint64) uint64
-	AppendValues(dst []uint64, key uint64, page postings.Page) []uint64
+type options struct {
+	users, changes      uint64
+	batch, reads        int
+	ids                 []string
+	files               []string
+	subjects            []string
+	directions          string
+	redis, dir          string
+	profile             string
+	profileKind         string
+	worker, before      string
+	bulk                bool
+	huge, hugeOn        bool
+	hugePart, hugeEdges uint64
+	reserve             uint64 // bytes of memory that a huge index leaves to others
 }
 
 func main() {
 	log.SetFlags(0)
-	kind := flag.String("index", "tree", "tree, plain, both by turns to compare speed, or latency of reads beside a writer")
-	users := flag.Uint64("users", 250_000, "users: keys and values")
-	ops := flag.Uint64("changes", 4_000_000, "changes to apply")
-	batch := flag.Int("batch", 256, "changes applied at a time")
-	ids := flag.String("ids", "dense", "dense, scattered, local, snowflake or outliers")
-	reverse := flag.Bool("reverse", false, "change key and value")
-	bulk := flag.Bool("load", false, "load with a Loader")
-	preload := flag.Uint64("preload", 0, "edges to load before, which do not count")
-	reads := flag.Int("reads", 1_000_000, "reads of each kind")
-	profile := flag.String("profile", "", "write a CPU profile of the changes there")
-	profileReads := flag.Bool("profile-reads", false, "of the reads, not the changes")
-	file := flag.String("file", "", "load the edges of this gzipped list instead, and say how large the index is")
-	flag.Parse()
-
-	if *file != "" {
-		if err := loadFile(*file, *reverse); err != nil {
-			log.Fatal(err)
-		}
-		return
-	}
-
-	g, err := newGraph(*users, *ids, *reverse)
-	if err != nil {
+	log.SetPrefix("bench: ")
+	if err := run(parse()); err != nil {
 		log.Fatal(err)
 	}
-	if *kind == "both" {
-		compare(g, *ops, *batch, *reads)
-		return
+}
+
+func parse() *options {
+	var o options
+	flag.Uint64Var(&o.users, "users", 150_000, "users: keys and values are among them")
+	flag.Uint64Var(&o.changes, "changes", 2_000_000, "changes to make, of which one in twenty removes an edge")
+	flag.IntVar(&o.batch, "batch", 256, "changes made at a time")
+	flag.BoolVar(&o.bulk, "load", false, "load edges in bulk, as a snapshot does, in place of making changes")
+	flag.IntVar(&o.reads, "reads", 200_000, "lookups of each kind")
+	ids := flag.String("ids", "scattered,local,snowflake", "kinds of ids, of "+kindsOfIDs)
+	files := flag.String("files", "", "measure these edge lists, two numbers a line, instead")
+	subjects := flag.String("subjects", strings.Join(names, ","), "what to measure")
+	flag.StringVar(&o.directions, "directions", "both", "key to value (forward), value to key (reverse), or both")
+	flag.StringVar(&o.redis, "redis", "", "path of redis-server; without it, it is left out")
+	flag.StringVar(&o.dir, "dir", "", "folder for files, a temporary one by default")
+	flag.StringVar(&o.before, "before", "", "path of this program built of another commit, whose index gets a column")
+	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of our index there")
+	flag.StringVar(&o.profileKind, "profile-kind", "changes", "of changes, contains, contains-many, count, pages, scan or intersect")
+	flag.BoolVar(&o.huge, "huge", false, "load our index alone: huge-edges of them, then on until memory ends")
+	flag.Uint64Var(&o.hugeEdges, "huge-edges", 1_000_000_000, "edges until the index is measured")
+	flag.BoolVar(&o.hugeOn, "huge-on", true, "go on until memory ends")
+	flag.Uint64Var(&o.hugePart, "huge-part", 32_000_000, "edges collected, sorted and loaded at a time: 32 bytes each and direction")
+	reserve := flag.Float64("reserve", 2, "GiB of memory that must stay available when a huge index is loaded")
+	flag.StringVar(&o.worker, "worker", "", "be the process of that subject (this program starts itself so)")
+	flag.Parse()
+
+	o.reserve = uint64(*reserve * (1 << 30))
+	o.ids = strings.Split(*ids, ",")
+	o.files = strings.FieldsFunc(*files, func(r rune) bool { return r == ',' || r == ' ' })
+	o.subjects = strings.Split(*subjects, ",")
+	if o.before != "" {
+		o.subjects = append(o.subjects, before)
 	}
-	if *kind == "latency" {
-		latency(g, *ops, *batch, *reads)
-		return
+	if o.redis == "" {
+		o.subjects = slices.DeleteFunc(o.subjects, func(name string) bool { return name == "redis" || name == "intset" })
 	}
-	empty := resident()
-	var x index = plain{}
-	if *kind == "tree" {
-		x = postings.New()
+	return &o
+}
+
+func run(o *options) error {
+	if o.worker != "" {
+		return runWorker(o)
 	}
-	stopProfile := func() {}
-	startProfile := func() {
-		f, err := os.Create(*profile)
+	if o.dir == "" {
+		dir, err := os.MkdirTemp("", "kith-bench-")
 		if err != nil {
-			log.Fatal(err)
+			return err
 		}
-		if err := pprof.StartCPUProfile(f); err != nil {
-			log.Fatal(err)
-		}
-		stopProfile = pprof.StopCPUProfile
+		defer os.RemoveAll(dir)
+		o.dir = dir
 	}
-	before := 0
-	if t, ok := x.(*postings.Index); ok && *preload > 0 {
-		before, _ = load(t, g, *preload, 0)
+	printMachine(o)
+	if o.huge {
+		return huge(o)
 	}
-	if *profile != "" && !*profileReads {
-		startProfile()
+	fmt.Printf("In brackets: ratios to %q, a Go map of sorted slices. redis pages in no order, and intset pages whole lists.\n", names[1])
+	if err := eachData(o, func(d *data) error { return round(o, d) }); err != nil {
+		return err
 	}
-	var edges int
-	var took time.Duration
-	if *bulk {
-		edges, took = load(x.(*postings.Index), g, *ops, *preload)
-	} else {
-		edges, took = apply(x, g, *ops, *preload, *batch)
-	}
-	stopProfile()
-	edges += before
-	debug.FreeOSMemory()
-	held := resident() - empty
-	fmt.Printf("%-5s %-9s reverse=%-5t %d edges: %.3f B/edge, %.2f M changes/s", *kind, *ids, *reverse, edges, float64(held)/float64(edges), rate(*ops, took))
-	if t, ok := x.(*postings.Index); ok {
-		s := t.Stats()
-		keys, floor := lowerBound(t, g)
-		fmt.Printf(", pages %.3f, live %.3f, floor %.3f B/edge; %d keys", float64(s.Bytes)/float64(edges), float64(s.Live)/float64(edges), floor/float64(edges), keys)
-	}
-	fmt.Println()
-	if *profileReads {
-		startProfile()
-	}
-	measureReads(x, g, *ops, *reads)
-	if *profileReads {
-		stopProfile()
-	}
+	fmt.Printf("\nload at the end: %s\n", loadAverage())
+	return nil
 }
 
-func apply(x index, g *graph, ops, first uint64, size int) (edges int, took time.Duration) {
-	batch := make([]postings.Change, 0, size)
-	for i := uint64(0); i < ops; {
-		batch = batch[:0]
-		for ; i < ops && len(batch) < size; i++ {
-			batch = append(batch, g.change(first+i))
-		}
-		start := cpuTime()
-		added, removed := x.Apply(batch)
-		took += cpuTime() - start
-		edges += added - removed
-	}
-	return edges, took
-}
-
-func load(x *postings.Index, g *graph, ops, first uint64) (edges int, took time.Duration) {
-	const part = 1 << 14
-	l := x.Load(1 << 20)
-	batch := make([]postings.Edge, 0, part)
-	for i := uint64(0); i < ops; {
-		batch = batch[:0]
-		for ; i < ops && len(batch) < part; i++ {
-			k, v := g.edge(first + i)
-			batch = append(batch, postings.Edge{Key: k, Value: v})
-		}
-		start := cpuTime()
-		for _, e := range batch {
-			l.Add(e.Key, e.Value)
-		}
-		took += cpuTime() - start
-	}
-	start := cpuTime()
-	edges = l.Close()
-	return edges, took + cpuTime() - start
-}
-
-// lowerBound returns the keys, and the least bytes that any code of the lists
-// alone takes on average: log2 of the number of lists of that length.
-func lowerBound(x *postings.Index, g *graph) (keys uint64, floor float64) {
-	universe := float64(g.users)
-	counts := func(n float64) float64 { v, _ := math.Lgamma(n + 1); return v }
-	all := counts(universe)
-	for _, values := range x.All() {
-		n := float64(len(values))
-		floor += (all - counts(n) - counts(universe-n)) / math.Ln2 / 8
-		keys++
-	}
-	return keys, floor
-}
-
-func measureReads(x index, g *graph, ops uint64, reads int) {
-	edges := make([]postings.Edge, reads)
-	for i := range edges {
-		k, v := g.edge(mix(uint64(i)) % ops)
-		if i%2 == 0 {
-			v++
-		}
-		edges[i] = postings.Edge{Key: k, Value: v}
-	}
-	uniform := make([]uint64, reads)
-	for i := range uniform {
-		uniform[i] = g.ids(mix(uint64(i)) % g.users)
-	}
-	hits := 0
-	print := func(name string, f func()) {
-		start := cpuTime()
-		f()
-		fmt.Printf("      %-22s %.2f M/s\n", name, rate(uint64(reads), cpuTime()-start))
-	}
-	print("contains", func() {
-		for _, e := range edges {
-			if x.Contains(e.Key, e.Value) {
-				hits++
-			}
-		}
-	})
-	if t, ok := x.(*postings.Index); ok {
-		var found []bool
-		print("contains, 32 at a time", func() {
-			for i := 0; i+32 <= len(edges); i += 32 {
-				found = t.ContainsMany(found[:0], edges[i:i+32])
-			}
-		})
-	}
-	print("count", func() {
-		for _, k := range uniform {
-			hits += int(x.Count(k))
-		}
-	})
-	var page []uint64
-	print("page of 100", func() {
-		for _, k := range uniform {
-			page = x.AppendValues(page[:0], k, postings.Page{Limit: 100})
-			hits += len(page)
-		}
-	})
-	print("page of 100, by edges", func() {
-		for _, e := range edges {
-			page = x.AppendValues(page[:0], e.Key, postings.Page{Limit: 100})
-			hits += len(page)
-		}
-	})
-	fmt.Printf("      (%d hits)\n", hits)
-}
-
-func rate(n uint64, took time.Duration) float64 { return float64(n) / took.Seconds() / 1e6 }
-
-// cpuTime returns the time that the process has had: other processes of a busy
-// machine do not count.
-func cpuTime() time.Duration {
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// resident returns the bytes of memory that the process has.
-func resident() uint64 {
-	b, err := os.ReadFile("/proc/self/statm")
+// runWorker is the life of a worker's process.
+func runWorker(o *options) error {
+	dir, err := os.MkdirTemp(o.dir, o.worker+"-")
 	if err != nil {
-		return 0
+		return err
 	}
-	pages, _ := strconv.ParseUint(strings.Fields(string(b))[1], 10, 64)
-	return pages * uint64(os.Getpagesize())
+	defer os.RemoveAll(dir)
+	s, err := newSubject(o.worker, o.redis, dir)
+	if err != nil {
+		return err
+	}
+	return work(s, profile{kind: o.profileKind, path: o.profile})
+}
+
+// eachData calls f with each of the files, or kinds of ids, in the directions
+// asked for.
+func eachData(o *options, f func(*data) error) error {
+	for _, reverse := range []bool{false, true} {
+		way := "forward"
+		if reverse {
+			way = "reverse"
+		}
+		if o.directions != "both" && o.directions != way {
+			continue
+		}
+		for _, path := range o.files {
+			edges, err := readEdges(path, reverse)
+			if err != nil {
+				return err
+			}
+			d, err := listData(filepath.Base(path)+" "+way, edges)
+			if err != nil {
+				return err
+			}
+			if err := f(d); err != nil {
+				return err
+			}
+		}
+		if len(o.files) > 0 {
+			continue
+		}
+		for _, ids := range o.ids {
+			g, err := newGraph(o.users, ids, reverse)
+			if err != nil {
+				return err
+			}
+			if err := f(g.data(ids+" ids, "+way, o.changes)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -1,0 +1,140 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"os"
+
+	"github.com/kithdb/kith/indexer/postings"
+)
+
+// tree is our index.
+type tree struct {
+	inProcess
+	x     *postings.Index
+	l     *postings.Loader
+	found []bool
+	page  []uint64
+}
+
+func newTree() *tree { return &tree{x: postings.New()} }
+
+func (t *tree) apply(changes []postings.Change) { t.x.Apply(changes) }
+
+func (t *tree) load(edges []postings.Edge, more bool) {
+	if t.l == nil {
+		t.l = t.x.Load(1 << 20)
+	}
+	for _, e := range edges {
+		t.l.Add(e.Key, e.Value)
+	}
+	if !more {
+		t.l.Close()
+		t.l = nil
+	}
+}
+
+func (t *tree) contains(edges []postings.Edge) (hits int) {
+	for _, e := range edges {
+		if t.x.Contains(e.Key, e.Value) {
+			hits++
+		}
+	}
+	return hits
+}
+
+func (t *tree) containsMany(edges []postings.Edge) (hits int) {
+	t.found = t.x.ContainsMany(t.found[:0], edges)
+	for _, found := range t.found {
+		if found {
+			hits++
+		}
+	}
+	return hits
+}
+
+func (t *tree) count(keys []uint64) (values int) {
+	for _, key := range keys {
+		values += int(t.x.Count(key))
+	}
+	return values
+}
+
+func (t *tree) pages(keys []uint64, limit int) (values int) {
+	for _, key := range keys {
+		t.page = t.x.AppendValues(t.page[:0], key, postings.Page{Limit: limit})
+		values += len(t.page)
+	}
+	return values
+}
+
+func (t *tree) scan() (values int) {
+	for _, list := range t.x.Scan(0, ^uint64(0)) {
+		values += len(list)
+	}
+	return values
+}
+
+func (t *tree) intersect(pairs []postings.Edge) (common int) {
+	for _, pair := range pairs {
+		common += intersect(t.x.Values(pair.Key), t.x.Values(pair.Value))
+	}
+	return common
+}
+
+// intersect lets each list skip to the other's next value.
+func intersect(a, b *postings.Iterator) (common int) {
+	v, ok := a.Next()
+	w, more := b.Next()
+	for ok && more {
+		switch {
+		case v < w:
+			v, ok = a.Seek(w)
+		case w < v:
+			w, more = b.Seek(v)
+		default:
+			common++
+			v, ok = a.Next()
+			w, more = b.Next()
+		}
+	}
+	return common
+}
+
+func (t *tree) beside() (func([]postings.Change), error) {
+	return func(changes []postings.Change) { t.x.Apply(changes) }, nil
+}
+
+func (t *tree) save(path string) (int64, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	if err := t.x.WriteSegment(f); err != nil {
+		return 0, err
+	}
+	if err := f.Sync(); err != nil {
+		return 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func (t *tree) open(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	x, err := postings.ReadSegment(bufio.NewReader(f))
+	if err != nil {
+		return err
+	}
+	t.x = x
+	return nil
+}
