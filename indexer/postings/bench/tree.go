@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"os"
 
 	"github.com/kithdb/kith/indexer/postings"
@@ -106,32 +105,64 @@ func (t *tree) beside() (func([]postings.Change), error) {
 	return func(changes []postings.Change) { t.x.Apply(changes) }, nil
 }
 
+// save writes a checkpoint as indexer does: the pages, and the segment that
+// says what is where in them.
 func (t *tree) save(path string) (int64, error) {
-	f, err := os.Create(path)
+	f, err := os.Create(path + ".pages")
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	if err := t.x.WriteSegment(f); err != nil {
-		return 0, err
-	}
-	if err := f.Sync(); err != nil {
-		return 0, err
-	}
-	info, err := f.Stat()
+	pages, err := postings.CreatePageFile(f)
 	if err != nil {
 		return 0, err
 	}
-	return info.Size(), nil
+	frozen := t.x.Freeze(nil)
+	defer frozen.Fail()
+	written, err := frozen.WritePages(pages)
+	if err != nil {
+		return 0, err
+	}
+	segment, err := os.Create(path)
+	if err != nil {
+		return 0, err
+	}
+	defer segment.Close()
+	if err := postings.WriteSegment(segment, []postings.Tree{{Name: "edges", Frozen: frozen}}, nil); err != nil {
+		return 0, err
+	}
+	if err := segment.Sync(); err != nil {
+		return 0, err
+	}
+	info, err := segment.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return written + info.Size(), nil
 }
 
 func (t *tree) open(path string) error {
-	f, err := os.Open(path)
+	segment, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	x, err := postings.ReadSegment(bufio.NewReader(f))
+	trees, _, err := postings.ReadSegment(segment)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(path + ".pages")
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	pages, err := postings.OpenPageFile(f, info.Size())
+	if err != nil {
+		return err
+	}
+	x, err := postings.OpenIndex(pages, trees[0].Bytes)
 	if err != nil {
 		return err
 	}
