@@ -1,0 +1,283 @@
+package indexer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+)
+
+// journey is a directory on a disk, with an index that changes, and what each of
+// its checkpoints must hold.
+type journey struct {
+	disk      *crashDisk
+	directory *Directory
+	index     *Index
+	rng       *rand.Rand
+	held      map[string][2]uint64 // fingerprints by bookmark
+	kept      string               // bookmark of the last checkpoint that was written
+	tried     string               // of the last that was begun
+	step      int
+}
+
+// everyManifestIsWhole says that whatever manifest is found on the disk, all that
+// it names is as it was written.
+func (j *journey) everyManifestIsWhole(t *testing.T) {
+	t.Helper()
+	for name := range j.disk.names {
+		if !strings.HasPrefix(name, manifestPrefix) {
+			continue
+		}
+		d := &Directory{path: "kith", disk: j.disk, logger: silent}
+		if _, _, err := d.read(name, NewIndex([]Relation{followers, following})); err != nil {
+			t.Fatalf("step %d: %s is on the disk, and not whole: %v", j.step, name, err)
+		}
+	}
+}
+
+func (j *journey) open(t *testing.T) {
+	t.Helper()
+	var err error
+	if j.directory, err = openDirectoryOn(j.disk, "kith", silent); err != nil {
+		if errors.Is(err, errCrashed) {
+			return
+		}
+		t.Fatal(err)
+	}
+	j.index = NewIndex([]Relation{followers, following})
+	bookmark, loaded, err := j.directory.Load(j.index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(bookmark) != j.kept && string(bookmark) != j.tried {
+		t.Fatalf("step %d: loaded %q, want %q or %q", j.step, bookmark, j.kept, j.tried)
+	}
+	if bookmark == nil {
+		b := Batch{Transitions: live(0, 1)}
+		for range 30_000 { // some pages
+			b.Changes = append(b.Changes, j.edge(Add))
+		}
+		j.index.Apply(b)
+		return
+	}
+	if !loaded[0] || !loaded[1] {
+		t.Fatalf("step %d: loaded = %v", j.step, loaded)
+	}
+	got := [2]uint64{j.index.Fingerprint(0), j.index.Fingerprint(1)}
+	if want := j.held[string(bookmark)]; got != want {
+		t.Fatalf("step %d: checkpoint %s holds %x, want %x", j.step, bookmark, got, want)
+	}
+	for id := range RelationID(2) {
+		sum, edges := uint64(0), uint64(0)
+		for _, r := range j.index.relations[id].trees() {
+			sum, edges = r.FingerprintRange(0, ^uint64(0))
+		}
+		if sum != got[id] || edges != j.index.Status()[id].Edges {
+			t.Fatalf("step %d: relation %d has edges of fingerprint %x, says %x", j.step, id, sum, got[id])
+		}
+	}
+	j.kept = string(bookmark)
+}
+
+func (j *journey) edge(op Op) Change {
+	return Change{j.rng.Uint64N(3000), j.rng.Uint64(), RelationID(j.rng.IntN(2)), op}
+}
+
+// change makes some changes: a few, many, or a clear.
+func (j *journey) change() {
+	var b Batch
+	for range [...]int{0, 1, 5, 3000}[j.rng.IntN(4)] {
+		op := Add
+		if j.rng.IntN(4) == 0 {
+			op = Remove
+		}
+		b.Changes = append(b.Changes, j.edge(op))
+	}
+	if j.rng.IntN(12) == 0 {
+		b.Changes = append(b.Changes, Change{Relation: RelationID(j.rng.IntN(2)), Op: Clear})
+	}
+	j.index.Apply(b)
+}
+
+// checkpoint makes one while the index changes.
+func (j *journey) checkpoint() error {
+	j.step++
+	j.tried = fmt.Sprintf(`{"step":%d}`, j.step)
+	j.held[j.tried] = [2]uint64{j.index.Fingerprint(0), j.index.Fingerprint(1)}
+	c := j.directory.freeze(j.index, json.RawMessage(j.tried))
+	j.change()
+	if _, err := j.directory.write(c); err != nil {
+		c.failed()
+		return err
+	}
+	j.kept = j.tried
+	return nil
+}
+
+func newJourney(t *testing.T, seed uint64) *journey {
+	j := &journey{disk: newCrashDisk(), rng: rand.New(rand.NewPCG(seed, 7)), held: map[string][2]uint64{}}
+	j.open(t)
+	return j
+}
+
+// stride returns how many steps to go at a time; in the long run none is left out.
+func stride() int {
+	if os.Getenv("KITH_TEST_LONG") != "" {
+		return 1
+	}
+	return 4
+}
+
+// Whatever change to the disk a crash comes before, and whatever of what was not
+// synced it leaves: what is loaded is the last checkpoint that was written, or
+// the one that was being written, whole.
+func TestCrashAtEveryStep(t *testing.T) {
+	steps := func(j *journey) {
+		for range 4 {
+			j.change()
+			if err := j.checkpoint(); err != nil {
+				return
+			}
+		}
+	}
+	dry := newJourney(t, 1)
+	steps(dry)
+	every := stride()
+	for at := 1; at <= dry.disk.ops; at += every {
+		j := &journey{disk: newCrashDisk(), rng: rand.New(rand.NewPCG(1, 7)), held: map[string][2]uint64{}}
+		j.disk.failAt = at
+		if j.open(t); j.directory == nil {
+			continue
+		}
+		steps(j)
+		for image := range uint64(3) {
+			again := *j
+			again.rng = rand.New(rand.NewPCG(uint64(at), image))
+			again.disk = j.disk.crash(again.rng)
+			again.everyManifestIsWhole(t)
+			again.open(t)
+			again.change()
+			if err := again.checkpoint(); err != nil { // it goes on from there
+				t.Fatal(err)
+			}
+			again.disk = again.disk.crash(again.rng)
+			again.open(t)
+		}
+	}
+}
+
+// A disk that fails once fails one checkpoint, and harms none.
+func TestFailureAtEveryStep(t *testing.T) {
+	dry := newJourney(t, 2)
+	for range 3 {
+		dry.change()
+		if err := dry.checkpoint(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	every := stride()
+	began := newJourney(t, 2).disk.ops
+	for at := began + 1; at <= dry.disk.ops; at += every {
+		j := newJourney(t, 2)
+		j.rng = rand.New(rand.NewPCG(uint64(at), 8))
+		j.disk.failAt, j.disk.once = at, true
+		failed := 0
+		for range 5 {
+			j.change()
+			if err := j.checkpoint(); err != nil {
+				failed++
+			}
+			crashed := *j
+			crashed.disk = j.disk.crash(rand.New(rand.NewPCG(uint64(at), 1)))
+			crashed.open(t)
+		}
+		if failed > 1 {
+			t.Fatalf("change %d of the disk failed, and %d checkpoints", at, failed)
+		}
+		if j.open(t); j.kept != `{"step":5}` {
+			t.Fatalf("loaded %s, want the fifth checkpoint", j.kept)
+		}
+	}
+}
+
+// The disk takes at most twice what a checkpoint does, and a little, in the long
+// run of changes, clears and restarts.
+func TestDiskSpaceStaysBounded(t *testing.T) {
+	j := newJourney(t, 3)
+	for range 60 {
+		j.change()
+		if err := j.checkpoint(); err != nil {
+			t.Fatal(err)
+		}
+		j.everyManifestIsWhole(t)
+		if j.rng.IntN(10) == 0 {
+			j.open(t)
+		}
+	}
+	var held uint64
+	for _, r := range j.index.Status() {
+		held += r.Bytes
+	}
+	if space := j.disk.space(""); uint64(space) > 2*held+1<<20 {
+		t.Errorf("the directory takes %d bytes, the index %d", space, held)
+	}
+	manifests := 0
+	for name := range j.disk.names {
+		if strings.HasPrefix(name, manifestPrefix) {
+			manifests++
+		}
+	}
+	if manifests != 2 {
+		t.Errorf("%d manifests are kept, want 2", manifests)
+	}
+}
+
+// A relation of which a page is damaged serves what is whole, says that it is
+// not all, and is not in the next checkpoint: the table will be read again.
+func TestDamagedPageMakesItsRelationStale(t *testing.T) {
+	d := openDirectory(t, t.TempDir())
+	x := NewIndex([]Relation{followers, following})
+	var b Batch
+	rng := rand.New(rand.NewPCG(1, 1))
+	for range 50_000 {
+		b.Changes = append(b.Changes, add(RelationID(rng.IntN(2)), rng.Uint64N(2000), rng.Uint64N(1<<30)))
+	}
+	b.Transitions = live(0, 1)
+	x.Apply(b)
+	write(t, d, x, `{"n":1}`)
+	var pages string
+	for _, name := range files(t, d, pagesPrefix) {
+		if name == d.pages[treeKey{"followers", edgesTree}].name {
+			pages = d.path + "/" + name
+		}
+	}
+	f, err := os.OpenFile(pages, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte("damage"), 2*16<<10+100); err != nil {
+		t.Fatal(err)
+	}
+	d, x, _, loaded := reopen(t, d, followers, following)
+	if !loaded[0] || !loaded[1] {
+		t.Fatalf("loaded = %v: pages are not to be looked at yet", loaded)
+	}
+	d.Prove(t.Context())
+	if x.State(0) != Stale || x.State(1) != Live {
+		t.Fatalf("status = %+v", x.Status())
+	}
+	x.Apply(Batch{Changes: []Change{add(0, 1, 1), add(1, 1, 1)}})
+	write(t, d, x, `{"n":2}`)
+	_, x, _, loaded = reopen(t, d, followers, following)
+	if loaded[0] || !loaded[1] || x.State(0) != Loading {
+		t.Errorf("loaded = %v, want only the whole relation", loaded)
+	}
+	x.Apply(Batch{Changes: []Change{{Relation: 0, Op: Clear}, add(0, 1, 1)}, Transitions: live(0)})
+	if x.State(0) != Live {
+		t.Errorf("status after it was read again = %+v", x.Status()[0])
+	}
+}
