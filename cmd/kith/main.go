@@ -75,7 +75,7 @@ func newRoot(env []string) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newServe(env), newDemo(), newVersion())
+	root.AddCommand(newServe(env), newInspect(), newDemo(), newVersion())
 	root.SetHelpCommand(newHelp())
 	addCompletion(root)
 	return root

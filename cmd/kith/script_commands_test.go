@@ -25,6 +25,7 @@ import (
 // scriptCommands are what the scripts can say beyond testscript's own.
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
+		"damage":    cmdDamage,
 		"expand":    cmdExpand,
 		"fails":     cmdFails,
 		"files":     cmdFiles,
@@ -59,6 +60,24 @@ func cmdExpand(ts *testscript.TestScript, neg bool, args []string) {
 		})
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
 	}
+}
+
+// cmdDamage flips a bit of the byte at an offset of the file that matches a
+// pattern, and flips it back when it is called again.
+func cmdDamage(ts *testscript.TestScript, neg bool, args []string) {
+	plain(ts, neg, args, 2, "damage pattern offset")
+	names, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(names) == 0 {
+		ts.Fatalf("no file is called %s", args[0])
+	}
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	name := names[len(names)-1]
+	text, err := os.ReadFile(name)
+	ts.Check(err)
+	text[at] ^= 1
+	ts.Check(os.WriteFile(name, text, 0o600))
 }
 
 // cmdFails runs kith and wants the exit code.

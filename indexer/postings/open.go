@@ -34,30 +34,41 @@ type opener struct {
 	image image
 }
 
+// treeSums is what a tree tells about itself.
+type treeSums struct {
+	keys, edges, fingerprint uint64
+	root                     ref
+}
+
+// readTree reads a tree but for the inner nodes, which it checks and returns.
+func (o *opener) readTree(b []byte) (sums treeSums, nodes []byte, err error) {
+	if len(b) < treeHeader {
+		return sums, nil, fmt.Errorf("%w: tree ends within its header", ErrDamaged)
+	}
+	word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
+	sums = treeSums{keys: word(0), edges: word(1), fingerprint: word(2), root: ref(word(3))}
+	slots := word(4)
+	b = b[treeHeader:]
+	if slots > uint64(len(b))/slotEntry {
+		return sums, nil, fmt.Errorf("%w: tree ends within its slots", ErrDamaged)
+	}
+	if err := o.readTable(b[:slots*slotEntry]); err != nil {
+		return sums, nil, err
+	}
+	nodes = b[slots*slotEntry:]
+	return sums, nodes, o.claimLeaves(sums.root, nodes)
+}
+
 func (o *opener) open(tree []byte) (*Index, error) {
-	if len(tree) < treeHeader {
-		return nil, fmt.Errorf("%w: tree ends within its header", ErrDamaged)
-	}
-	var header [5]uint64
-	for i := range header {
-		header[i] = binary.LittleEndian.Uint64(tree[8*i:])
-	}
-	tree = tree[treeHeader:]
-	slots, root := header[4], ref(header[3])
-	if slots > uint64(len(tree))/slotEntry {
-		return nil, fmt.Errorf("%w: tree ends within its slots", ErrDamaged)
-	}
-	if err := o.readTable(tree[:slots*slotEntry]); err != nil {
-		return nil, err
-	}
-	nodes := tree[slots*slotEntry:]
-	if err := o.claimLeaves(root, nodes); err != nil {
+	sums, nodes, err := o.readTree(tree)
+	if err != nil {
 		return nil, err
 	}
 	if err := o.showPages(); err != nil {
 		return nil, err
 	}
 
+	root := sums.root
 	if len(nodes) > 0 {
 		root, _ = o.plant(nodes)
 	}
@@ -72,9 +83,9 @@ func (o *opener) open(tree []byte) (*Index, error) {
 	t.root.Store(uint64(root))
 	o.image.tree = t
 	o.file.image = o.image
-	x.keys.Store(header[0])
-	x.edges.Store(header[1])
-	x.fingerprint.Store(header[2])
+	x.keys.Store(sums.keys)
+	x.edges.Store(sums.edges)
+	x.fingerprint.Store(sums.fingerprint)
 	x.w.t = t
 	x.tree.Store(t)
 	x.measure()

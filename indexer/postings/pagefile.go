@@ -36,6 +36,9 @@ const (
 	spaceMultiple = 2 // of the bytes of a checkpoint, that a file may take
 )
 
+// SlotSize is the size of the slots of a page file, in bytes.
+const SlotSize = pageSize
+
 // File is what a page file needs of a file; *os.File has it. One with a method
 // Fd() uintptr is mapped into memory where the system can.
 type File interface {
