@@ -177,23 +177,26 @@ func loadBoth(t *rapid.T, x *Index, m *plain, n, batch int, next func() Edge) {
 }
 
 func replaceBoth(t *rapid.T, x *Index, m *plain, rng *rand.Rand, next func() Edge) {
-	a, b := next().Key, next().Key
-	first, last := min(a, b), max(a, b)
+	first, last := next(), next()
+	if last.less(first) {
+		first, last = last, first
+	}
+	inside := func(e Edge) bool { return !e.less(first) && !last.less(e) }
 	var with []Edge
 	for range 200 {
-		if e := next(); e.Key >= first && e.Key <= last {
+		if e := next(); inside(e) {
 			with = append(with, e)
 		}
 	}
 	for _, e := range m.all() {
-		if e.Key >= first && e.Key <= last && rng.IntN(3) > 0 {
+		if inside(e) && rng.IntN(3) > 0 {
 			with = append(with, e)
 		}
 	}
 	with = sortedEdges(with)
 	var changes []Change
 	for _, e := range m.all() {
-		if _, stays := slices.BinarySearchFunc(with, e, compareEdges); e.Key >= first && e.Key <= last && !stays {
+		if _, stays := slices.BinarySearchFunc(with, e, compareEdges); inside(e) && !stays {
 			changes = append(changes, Change{e.Key, e.Value, Remove})
 		}
 	}
@@ -202,7 +205,7 @@ func replaceBoth(t *rapid.T, x *Index, m *plain, rng *rand.Rand, next func() Edg
 	}
 	wantAdded, wantRemoved := m.apply(changes)
 	if added, removed := x.ReplaceRange(first, last, slices.Values(with)); added != wantAdded || removed != wantRemoved {
-		t.Fatalf("replaced keys %d to %d: %d added, %d removed, want %d, %d", first, last, added, removed, wantAdded, wantRemoved)
+		t.Fatalf("replaced %v to %v: %d added, %d removed, want %d, %d", first, last, added, removed, wantAdded, wantRemoved)
 	}
 }
 

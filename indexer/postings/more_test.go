@@ -147,16 +147,16 @@ func TestFingerprintOfRangesAddsUp(t *testing.T) {
 func TestReplaceRangeRefusesWrongEdges(t *testing.T) {
 	for name, edges := range map[string][]Edge{
 		"not in order":     {{5, 2}, {5, 1}},
-		"before the range": {{4, 1}},
-		"after the range":  {{7, 1}},
+		"before the range": {{4, 9}},
+		"after the range":  {{6, 8}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("edges %v were taken for keys 5 to 6", edges)
+					t.Errorf("edges %v were taken for 5, 0 to 6, 7", edges)
 				}
 			}()
-			New().ReplaceRange(5, 6, slices.Values(edges))
+			New().ReplaceRange(Edge{5, 0}, Edge{6, 7}, slices.Values(edges))
 		})
 	}
 }

@@ -116,15 +116,15 @@ func (x *Index) FingerprintRange(first, last uint64) (fingerprint, edges uint64)
 	return fingerprint, edges
 }
 
-// ReplaceRange makes the edges of the keys first to last those of the sequence,
-// which must be of such keys and ascend by key, then value; what comes twice
+// ReplaceRange makes the edges from first to last, both included, those of the
+// sequence, which must lie there and ascend by key, then value; what comes twice
 // counts once. It returns how many edges came and how many went: none if the
 // index was right. Readers see each edge as it was or as it is.
-func (x *Index) ReplaceRange(first, last uint64, edges iter.Seq[Edge]) (added, removed int) {
-	r := replacer{x: x, from: Edge{Key: first}, last: last, more: first <= last}
+func (x *Index) ReplaceRange(first, last Edge, edges iter.Seq[Edge]) (added, removed int) {
+	r := replacer{x: x, from: first, last: last, more: !last.less(first)}
 	previous, any := Edge{}, false
 	for e := range edges {
-		if e.Key < first || e.Key > last || any && e.less(previous) {
+		if e.less(first) || last.less(e) || any && e.less(previous) {
 			panic("postings: edges to replace a range are not of it, or not in order")
 		}
 		if !any || e != previous {
@@ -147,7 +147,7 @@ type replacer struct {
 	buf, old       []Edge // edges of the index not come to yet: old is the end of buf
 	from           Edge   // where those after old begin
 	more           bool   // there are some
-	last           uint64
+	last           Edge
 	changes        []Change
 	added, removed int
 }
@@ -173,10 +173,10 @@ func (r *replacer) next() bool {
 		r.flush()
 		r.buf, r.from, r.more = r.x.appendLeaf(r.buf[:0], r.from)
 		r.old = r.buf
-		for n := len(r.old); n > 0 && r.old[n-1].Key > r.last; n-- {
+		for n := len(r.old); n > 0 && r.last.less(r.old[n-1]); n-- {
 			r.old, r.more = r.old[:n-1], false
 		}
-		r.more = r.more && r.from.Key <= r.last
+		r.more = r.more && !r.last.less(r.from)
 	}
 	return len(r.old) > 0
 }
