@@ -20,10 +20,12 @@ type checkpoint struct {
 	asked     []chan<- error // who asked for it
 }
 
-// frozenRelation is a relation of a checkpoint. One that was not Live has
-// neither a segment nor trees.
+// frozenRelation is a relation of a checkpoint. One that was Loading has neither
+// a segment nor trees.
 type frozenRelation struct {
 	*relation
+	state   State
+	reason  string
 	segment *segmentFile // that of the last checkpoint, if nothing has changed
 	trees   []frozenTree // else
 }
@@ -48,8 +50,8 @@ func (d *Directory) freeze(x *Index, bookmark json.RawMessage) *checkpoint {
 	c := &checkpoint{began: time.Now(), bookmark: bookmark}
 	for _, r := range x.relations {
 		f := frozenRelation{relation: r}
-		if state, _ := r.getState(); state == Live {
-			if f.segment = d.last.segment(r.Relation); r.changed || f.segment == nil {
+		if f.state, f.reason = r.getState(); f.state != Loading && r.damage() == nil {
+			if f.segment = d.last.relation(r.Relation).Segment; r.changed || f.segment == nil {
 				f.segment = nil
 				f.trees = d.freezeTrees(r)
 				r.changed = false
@@ -98,6 +100,9 @@ func (d *Directory) write(c *checkpoint) (written int64, err error) {
 	d.next++ // whatever comes: no name is used twice
 	for _, r := range c.relations {
 		entry := manifestRelation{Relation: r.Relation, Segment: r.segment}
+		if r.state != Live {
+			entry.State, entry.Reason = r.state.String(), r.reason
+		}
 		if len(r.trees) > 0 {
 			if entry.Segment, err = d.writeSegment(r, sequence, &written); err != nil {
 				return written, fmt.Errorf("write relation %s: %w", r.Name, err)

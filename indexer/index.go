@@ -2,6 +2,9 @@ package indexer
 
 import (
 	"fmt"
+	"iter"
+	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -53,7 +56,9 @@ type relation struct {
 	state  State
 	reason string
 
-	changed bool // since it was last frozen for a checkpoint; of the applying goroutine
+	// Of the applying goroutine.
+	changed bool            // since it was last frozen for a checkpoint
+	aside   *postings.Index // contents to come, see Reading.Aside; else nil
 }
 
 // NewIndex returns an index of empty relations, all Loading. Names must be
@@ -81,6 +86,9 @@ func (x *Index) Apply(b Batch) {
 			x.relations[t.Relation].setState(t.State, t.Reason)
 		}
 	}
+	for _, reading := range b.Readings {
+		x.relations[reading.Relation].read(reading)
+	}
 	var run [256]postings.Change // changes of one relation that follow one another
 	n := 0
 	for i, c := range b.Changes {
@@ -98,13 +106,21 @@ func (x *Index) Apply(b Batch) {
 	}
 	for _, t := range b.Transitions {
 		if t.State == Live {
+			x.relations[t.Relation].renew()
 			x.relations[t.Relation].setState(Live, t.Reason)
 		}
 	}
 }
 
 func (r *relation) apply(changes []postings.Change) {
+	if r.aside != nil {
+		r.aside.Apply(changes)
+	}
 	added, removed := r.postings.Load().Apply(changes)
+	r.count(added, removed)
+}
+
+func (r *relation) count(added, removed int) {
 	if added == 0 && removed == 0 {
 		return
 	}
@@ -113,7 +129,53 @@ func (r *relation) apply(changes []postings.Change) {
 	r.changed = true
 }
 
+// read puts what was read of the table in the place of what is there.
+func (r *relation) read(part Reading) {
+	if part.Begins && r.damage() != nil {
+		r.clear() // what is left of it cannot be told from what is lost
+	}
+	if !part.Aside {
+		r.aside = nil
+		r.count(r.postings.Load().ReplaceRange(part.First, part.Last, slices.Values(part.Edges)))
+		return
+	}
+	if part.Begins || r.aside == nil {
+		r.aside = postings.New()
+	}
+	load := r.aside.Load(len(part.Edges))
+	for _, e := range part.Edges {
+		load.Add(e.Key, e.Value)
+	}
+	load.Close()
+}
+
+// renew puts what was collected aside in the place of the contents, where the two
+// differ.
+func (r *relation) renew() {
+	if r.aside == nil {
+		return
+	}
+	last := Edge{Key: math.MaxUint64, Value: math.MaxUint64}
+	r.count(r.postings.Load().ReplaceRange(Edge{}, last, edgesOf(r.aside)))
+	r.aside = nil
+}
+
+func edgesOf(x *postings.Index) iter.Seq[Edge] {
+	return func(yield func(Edge) bool) {
+		for key, values := range x.Scan(0, math.MaxUint64) {
+			for _, value := range values {
+				if !yield(Edge{Key: key, Value: value}) {
+					return
+				}
+			}
+		}
+	}
+}
+
 func (r *relation) clear() {
+	if r.aside != nil {
+		r.aside.Clear()
+	}
 	r.postings.Load().Clear()
 	r.cleared.Add(1)
 	r.changed = true
@@ -143,15 +205,20 @@ func (r *relation) setState(s State, reason string) {
 func (r *relation) getState() (State, string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.state != Live {
-		return r.state, r.reason
+	if err := r.damage(); err != nil && r.state == Live {
+		return Stale, fmt.Sprintf("part of its checkpoint is lost: %v", err)
 	}
+	return r.state, r.reason
+}
+
+// damage returns what was found to be damaged of the relation's checkpoint.
+func (r *relation) damage() error {
 	for _, t := range r.trees() {
 		if err := t.Damage(); err != nil {
-			return Stale, fmt.Sprintf("part of its checkpoint is lost (%v). Restart kith to read the table again", err)
+			return err
 		}
 	}
-	return Live, r.reason
+	return nil
 }
 
 // Relation returns the identifier of the relation of that name.

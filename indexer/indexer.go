@@ -25,6 +25,9 @@ const (
 	Clear  Op = 3                   // the relation has no edge any more
 )
 
+// Edge is one (key, value) pair.
+type Edge = postings.Edge
+
 // Change is one step of a relation: an edge added or removed, or the relation
 // cleared.
 type Change struct {
@@ -66,9 +69,33 @@ type Transition struct {
 	Reason   string
 }
 
+// Reading is what a part of a relation's table holds, read again while the
+// relation is served.
+type Reading struct {
+	Relation RelationID
+	Edges    []Edge
+
+	// First and Last bound the part of a table that is read in the order of the
+	// edges: Edges, which ascend, are all that there are from First to Last, both
+	// included.
+	First, Last Edge
+
+	// Aside says that the table is read in another order, so that only the whole
+	// of it tells what is gone. The edges are collected beside the relation's
+	// contents, with all of its changes from then on, and take their place when
+	// it becomes Live.
+	Aside bool
+
+	// Begins says that this is the first part. What was collected aside before is
+	// dropped.
+	Begins bool
+}
+
 // Batch is the changes of one source transaction, or of a part of it, in
-// binlog order, and the states that relations go to with them.
+// binlog order, the states that relations go to with them, and what was read
+// again before them.
 type Batch struct {
+	Readings    []Reading
 	Changes     []Change
 	Transitions []Transition
 }

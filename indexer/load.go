@@ -14,8 +14,9 @@ import (
 
 // Load reads the newest checkpoint that is whole into x, whose relations must
 // be untouched. It returns the source's bookmark, nil when there is no
-// checkpoint, and says for each relation whether its postings were loaded and
-// are Live; the others stay Loading. Lists are not read before they are asked
+// checkpoint, and says for each relation whether its postings were loaded: such
+// a relation is in the state in which it was written, the others stay Loading.
+// Lists are not read before they are asked
 // for, so it takes no time to speak of; see Prove.
 //
 // A damaged checkpoint is set aside and the one before it is used. One of a
@@ -44,7 +45,8 @@ func (d *Directory) Load(x *Index) (bookmark json.RawMessage, loaded []bool, err
 			r := x.relations[x.byName[t.key.relation]]
 			r.postings.Store(t.index) // all trees that there are as yet
 			r.changed = false
-			r.setState(Live, "")
+			was := m.relation(r.Relation)
+			r.setState(was.state(), was.Reason)
 			loaded[x.byName[t.key.relation]] = true
 		}
 		d.last, d.lastFile = m, file
@@ -75,7 +77,7 @@ func (d *Directory) read(file string, x *Index) (m manifest, trees []loadedTree,
 		}
 	}()
 	for _, r := range x.relations {
-		segment := m.segment(r.Relation)
+		segment := m.relation(r.Relation).Segment
 		if segment == nil {
 			continue
 		}

@@ -30,7 +30,7 @@ import (
 // A manifest is
 //
 //	magic      8 bytes  "KITHCKPT"
-//	version    u32      2
+//	version    u32      3; in 2 every relation with a segment is Live
 //	length     u32      of the body in bytes
 //	body       JSON     see manifest
 //	checksum   u64      xxhash64 of all bytes before it
@@ -39,7 +39,7 @@ import (
 // newer version may place its checksum elsewhere.
 const (
 	manifestMagic   = "KITHCKPT"
-	manifestVersion = 2
+	manifestVersion = 3
 
 	manifestPrefix = "checkpoint-"
 	segmentPrefix  = "segment-"
@@ -66,10 +66,24 @@ type manifest struct {
 }
 
 // manifestRelation is a relation of a manifest. Segment is nil for a relation
-// that was not Live: it has to be read anew.
+// that was Loading, or found to be damaged: it has to be read from the beginning.
 type manifestRelation struct {
 	Relation
+	State   string       `json:"state,omitempty"`  // "stale" or "halted", empty for Live
+	Reason  string       `json:"reason,omitempty"` // for the state
 	Segment *segmentFile `json:"segment,omitempty"`
+}
+
+// state returns the state of a relation whose segment was loaded. One that this
+// version does not know promises nothing either.
+func (r manifestRelation) state() State {
+	switch r.State {
+	case "":
+		return Live
+	case Halted.String():
+		return Halted
+	}
+	return Stale
 }
 
 // segmentFile is a segment and the page files of its trees.
@@ -79,15 +93,15 @@ type segmentFile struct {
 	Pages map[string]string `json:"pages"` // the file of each tree
 }
 
-// segment returns the segment of a relation that is defined like this, nil if
-// there is none.
-func (m *manifest) segment(r Relation) *segmentFile {
+// relation returns the relation that is defined like this, one without a segment
+// if there is none.
+func (m *manifest) relation(r Relation) manifestRelation {
 	for _, have := range m.Relations {
 		if have.Relation == r {
-			return have.Segment
+			return have
 		}
 	}
-	return nil
+	return manifestRelation{}
 }
 
 // appendFiles appends the names of the files that belong to the manifest.
