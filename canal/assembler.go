@@ -13,7 +13,8 @@ import (
 
 // assembler puts the events of a stream together to groups: what the source
 // committed as one. It decides, and does nothing else: no input, no output, no
-// clock. What it cannot follow exactly halts the relations that it may touch.
+// clock. What it cannot follow exactly puts the relations in doubt that it may
+// touch.
 //
 // A group begins with a GTID event (MySQL writes an anonymous one where GTIDs
 // are off). It ends with XID, with COMMIT, with XA_PREPARE, or is one statement
@@ -42,7 +43,7 @@ type assembler struct {
 type group struct {
 	mark       mark
 	changes    []indexer.Change
-	halts      []halt
+	doubts     []doubt
 	committed  time.Time // the source's clock, zero if unknown
 	begun      bool      // BEGIN was seen: more than one statement
 	savepoints []savepoint
@@ -83,7 +84,7 @@ func (a *assembler) reset() {
 // drop forgets the open group.
 func (a *assembler) drop() {
 	a.open = false
-	a.group = group{changes: emptied(a.group.changes), halts: a.group.halts[:0]}
+	a.group = group{changes: emptied(a.group.changes), doubts: a.group.doubts[:0]}
 }
 
 // event takes the next event, and says whether it ended a group, which then
@@ -165,7 +166,7 @@ func (a *assembler) take(e binlog.Event) (ended bool, err error) {
 		if !a.open { // MariaDB writes it without a GTID
 			a.begin(mark{}, e)
 		}
-		a.haltAll("the source lost events (an INCIDENT in its binlog)")
+		a.doubtAll("the source lost events (an INCIDENT in its binlog)")
 		return a.end()
 	case binlog.TypeWriteRowsV1, binlog.TypeUpdateRowsV1, binlog.TypeDeleteRowsV1,
 		binlog.TypeWriteRowsV2, binlog.TypeUpdateRowsV2, binlog.TypeDeleteRowsV2, binlog.TypePartialUpdateRows,
@@ -176,7 +177,7 @@ func (a *assembler) take(e binlog.Event) (ended bool, err error) {
 		if !a.open {
 			return false, errProtocol
 		}
-		a.haltAll("LOAD DATA was logged as a statement (binlog_format was not ROW)")
+		a.doubtAll("LOAD DATA was logged as a statement (binlog_format was not ROW)")
 	case binlog.TypeHeartbeat, binlog.TypeHeartbeatV2, binlog.TypePreviousGTIDs,
 		binlog.TypeIgnorable, binlog.TypeRowsQuery, binlog.TypeTransactionContext, binlog.TypeViewChange,
 		binlog.TypeIntVar, binlog.TypeRand, binlog.TypeUserVar, // belong to the statement after them
@@ -191,14 +192,14 @@ func (a *assembler) take(e binlog.Event) (ended bool, err error) {
 	return false, nil
 }
 
-// unknown halts everything for an event that nobody here understands. Between
+// unknown doubts everything for an event that nobody here understands. Between
 // two groups it is a group of its own, that moves nothing.
 func (a *assembler) unknown(e binlog.Event) (ended bool, err error) {
 	alone := !a.open
 	if alone {
 		a.begin(mark{}, e)
 	}
-	a.haltAll(fmt.Sprintf("the binlog holds an event of a kind (%s) that this version of kith does not know", e.Type))
+	a.doubtAll(fmt.Sprintf("the binlog holds an event of a kind (%s) that this version of kith does not know", e.Type))
 	if alone {
 		return a.end()
 	}

@@ -3,6 +3,7 @@ package canal
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -27,6 +28,10 @@ type bookmark struct {
 	// Relations: the configuration may list them otherwise when it is read.
 	Prepared  map[string]*preparedXA `json:"prepared_xa,omitempty"`
 	Relations []string               `json:"relations,omitempty"`
+
+	// Rescans tell by relation up to which edge a rescan has come whose end is
+	// still to come.
+	Rescans map[string]indexer.Edge `json:"rescans,omitempty"`
 }
 
 // Bookmark returns what is needed to go on after the batches applied so far,
@@ -43,7 +48,7 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 		ServerUUID: f.server.uuid,
 		At:         f.fresh.since(),
 		End:        f.end,
-		Tables:     f.remembered,
+		Tables:     slices.Collect(maps.Values(f.assembler.tables)),
 		Prepared:   f.assembler.prepared,
 	}
 	if position.Kind == gtid.File && f.begin.File == position.File.File {
@@ -53,6 +58,15 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 		for _, r := range f.o.Relations {
 			b.Relations = append(b.Relations, r.Name)
 		}
+	}
+	for _, r := range f.assembler.follows {
+		if r.reached == nil || r.aside {
+			continue
+		}
+		if b.Rescans == nil {
+			b.Rescans = make(map[string]indexer.Edge)
+		}
+		b.Rescans[r.Name] = *r.reached
 	}
 	return json.Marshal(b)
 }
@@ -71,7 +85,10 @@ func (f *Follower) restore(raw json.RawMessage) error {
 	f.tracker.Set(position)
 	f.server = &server{kind: b.Kind, id: b.ServerID, uuid: b.ServerUUID}
 	f.fresh.setSince(b.At)
-	f.remembered, f.begin, f.end = b.Tables, b.Begin, b.End
+	f.begin, f.end = b.Begin, b.End
+	for _, t := range b.Tables {
+		f.assembler.tables[f.assembler.keyOf(t.Schema, t.Name)] = t
+	}
 	places := make(map[indexer.RelationID]indexer.RelationID) // then to now
 	for then, name := range b.Relations {
 		now := slices.IndexFunc(f.o.Relations, func(r Relation) bool { return r.Name == name })
@@ -81,15 +98,18 @@ func (f *Follower) restore(raw json.RawMessage) error {
 	}
 	// A relation that is read anew does not see the rows of these transactions,
 	// and they do not know its edges.
-	var unaware []halt
+	var unaware []doubt
 	for _, r := range f.assembler.follows {
 		if r.state == indexer.Loading {
-			unaware = append(unaware, halt{r.id, "an XA transaction was committed that was prepared before the relation was read"})
+			unaware = append(unaware, doubt{r.id, "an XA transaction was committed that was prepared before the relation was read"})
+		}
+		if reached, ok := b.Rescans[r.Name]; ok && r.state == indexer.Stale {
+			r.reached = &reached
 		}
 	}
 	for xid, x := range b.Prepared {
 		y := x.moved(places)
-		y.Halts = append(y.Halts, unaware...)
+		y.Doubts = append(y.Doubts, unaware...)
 		f.assembler.prepared[xid] = y
 	}
 	f.started = true
@@ -106,9 +126,9 @@ func (x *preparedXA) moved(places map[indexer.RelationID]indexer.RelationID) *pr
 			y.Changes = append(y.Changes, c)
 		}
 	}
-	for _, h := range x.Halts {
-		if now, ok := places[h.Relation]; ok {
-			y.Halts = append(y.Halts, halt{now, h.Reason})
+	for _, d := range x.Doubts {
+		if now, ok := places[d.Relation]; ok {
+			y.Doubts = append(y.Doubts, doubt{now, d.Reason})
 		}
 	}
 	return y

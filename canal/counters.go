@@ -13,6 +13,8 @@ type counters struct {
 	transactions, bytes          atomic.Uint64
 	inserted, updated, deleted   []atomic.Uint64 // rows in the binlog
 	snapshotRows                 []atomic.Uint64
+	rescans                      []atomic.Uint64 // that came to their end
+	rescanRows, rescanGuess      []atomic.Uint64 // of the last: read, and as the source estimates
 	skippedNull, skippedNegative []atomic.Uint64
 }
 
@@ -20,7 +22,7 @@ func newCounters(relations int) *counters {
 	n := func() []atomic.Uint64 { return make([]atomic.Uint64, relations) }
 	return &counters{
 		inserted: n(), updated: n(), deleted: n(),
-		snapshotRows: n(), skippedNull: n(), skippedNegative: n(),
+		snapshotRows: n(), rescans: n(), rescanRows: n(), rescanGuess: n(), skippedNull: n(), skippedNegative: n(),
 	}
 }
 

@@ -40,7 +40,7 @@ func (a *assembler) query(e binlog.Event) (bool, error) {
 		return false, nil
 	case statement.RollbackTo:
 		if !a.rollbackTo(effect.Savepoint) {
-			a.haltAll("changes were rolled back to a savepoint that the binlog does not hold")
+			a.doubtAll("changes were rolled back to a savepoint that the binlog does not hold")
 		}
 		return false, nil
 	case statement.XAStart:
@@ -56,21 +56,30 @@ func (a *assembler) query(e binlog.Event) (bool, error) {
 		for _, t := range effect.Tables {
 			a.clear(t)
 		}
+	case statement.Drops:
+		for _, t := range effect.Tables {
+			a.clear(t)
+			a.doubtTable(a.keyOf(t.Schema, t.Name), fmt.Sprintf("it was dropped: %s", excerpt(q.SQL)))
+		}
+	case statement.Keeps:
+		for _, t := range effect.Tables {
+			a.reconsider(t)
+		}
 	case statement.Changes:
 		for _, t := range effect.Tables {
-			a.haltTable(a.keyOf(t.Schema, t.Name), fmt.Sprintf("its definition may have changed: %s", excerpt(q.SQL)))
+			a.doubtTable(a.keyOf(t.Schema, t.Name), fmt.Sprintf("its definition may have changed: %s", excerpt(q.SQL)))
 		}
 	case statement.Writes:
 		if !a.group.begun && bytes.HasPrefix(q.SQL, []byte("DELETE FROM ")) {
 			// Alone: a server that emptied a MEMORY table when it started.
 			for _, t := range effect.Tables {
-				a.haltTable(a.keyOf(t.Schema, t.Name), "its rows were changed by a statement: "+opening(q.SQL))
+				a.doubtTable(a.keyOf(t.Schema, t.Name), "its rows were changed by a statement: "+opening(q.SQL))
 			}
 		} else if !a.elsewhere(q) {
-			a.haltAll(fmt.Sprintf("rows were changed by a statement instead of row events (binlog_format was not ROW): %s", opening(q.SQL)))
+			a.doubtAll(fmt.Sprintf("rows were changed by a statement instead of row events (binlog_format was not ROW): %s", opening(q.SQL)))
 		}
 	case statement.Unknown:
-		a.haltAll(fmt.Sprintf("the binlog holds a statement that this version of kith does not know: %s", opening(q.SQL)))
+		a.doubtAll(fmt.Sprintf("the binlog holds a statement that this version of kith does not know: %s", opening(q.SQL)))
 	}
 	if a.group.begun {
 		return false, nil
@@ -111,6 +120,15 @@ func (a *assembler) rollbackTo(name string) bool {
 func (a *assembler) clear(t statement.Table) {
 	for _, f := range a.followsOf(a.keyOf(t.Schema, t.Name)) {
 		a.group.changes = append(a.group.changes, indexer.Change{Relation: f.id, Op: indexer.Clear})
+	}
+}
+
+// reconsider has a table looked at again that could not be followed as it was.
+func (a *assembler) reconsider(t statement.Table) {
+	for _, f := range a.followsOf(a.keyOf(t.Schema, t.Name)) {
+		if f.state == indexer.Halted {
+			a.doubt(f, "its definition has changed")
+		}
 	}
 }
 

@@ -43,10 +43,6 @@ func (f *Follower) follow(ctx context.Context) error {
 
 // readStream reads groups: one, or as many as have arrived already.
 func (f *Follower) readStream(ctx context.Context) error {
-	f.settleSnapshots()
-	if len(f.moves) > 0 {
-		return nil
-	}
 	until := time.Now().Add(patience)
 	for events := 1; ; events++ {
 		packet, err := f.stream.next(ctx)
@@ -147,9 +143,9 @@ func (f *Follower) takeGroup() {
 	if f.anyLeavesOut(g.mark) {
 		f.changes = f.withoutLeftOut(start, g.mark)
 	}
-	for _, h := range g.halts {
-		if r := f.assembler.follows[h.Relation]; !r.leavesOut(g.mark) {
-			f.halt(r, h.Reason)
+	for _, d := range g.doubts {
+		if r := f.assembler.follows[d.Relation]; !r.hasSeen(g.mark) {
+			f.doubt(r, d.Reason)
 		}
 	}
 	f.marks = append(f.marks, g.mark)
@@ -205,7 +201,7 @@ func (f *Follower) Applied() {
 	if f.place != nil {
 		f.tracker.Set(f.place.Clone())
 		f.end = f.placeEnd
-		f.fresh.setSince(f.progress.began)
+		f.fresh.setSince(f.placeTime)
 		f.started = true
 	}
 }

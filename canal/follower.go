@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -39,13 +40,12 @@ type Follower struct {
 	counters  *counters
 	assembler *assembler
 
-	started    bool             // there is a position to go on from
-	opened     bool             // the source was reached since the process started
-	checked    bool             // and every table was found to be fit
-	server     *server          // as it was when last seen, or as the bookmark tells
-	begin      fileBegin        // the binlog that was read last
-	end        gtid.Coordinates // of what is applied, in the binlog of the source; empty if unknown
-	remembered []*table         // followed tables, as the position sees them
+	started bool             // there is a position to go on from
+	opened  bool             // the source was reached since the process started
+	checked bool             // and every table was looked at
+	server  *server          // as it was when last seen, or as the bookmark tells
+	begin   fileBegin        // the binlog that was read last
+	end     gtid.Coordinates // of what is applied, in the binlog of the source; empty if unknown
 
 	db       *sql.DB   // open while a snapshot is read
 	snapshot *snapshot // being read
@@ -53,6 +53,8 @@ type Follower struct {
 	scanned  bool      // a snapshot was read, and its db is still open
 	stream   *stream   // being followed
 	release  func() bool
+	rescans  rescans
+	asked    []atomic.Bool // by relation: somebody wants it to be read again
 
 	retry     *backoff.ExponentialBackOff
 	retryAt   time.Time
@@ -62,14 +64,19 @@ type Follower struct {
 	ahead     gtid.Position // what the source had executed when we connected, MySQL with GTIDs only
 
 	// The batch being made or applied.
+	readings []indexer.Reading
 	changes  []indexer.Change
 	moves    []indexer.Transition
-	marks    []mark           // of its groups
-	commit   time.Time        // of the last of them, by our clock
-	drained  bool             // nothing that the source sent is left after it
-	failed   error            // of the stream, after the batch
-	place    *gtid.Position   // that a snapshot ends at, nil for other batches
-	placeEnd gtid.Coordinates // the same in the binlog, if known
+	marks    []mark    // of its groups
+	commit   time.Time // of the last of them, by our clock
+	drained  bool      // nothing that the source sent is left after it
+	failed   error     // of the stream, after the batch
+
+	// Where the batch goes, when it does not follow from the one before: to the
+	// place of a snapshot, or to where the source is.
+	place     *gtid.Position
+	placeEnd  gtid.Coordinates // the same in the binlog, if known
+	placeTime time.Time        // up to which the source's changes are in it
 }
 
 // NewFollower returns a follower that has not connected yet.
@@ -85,6 +92,8 @@ func NewFollower(o Options) (*Follower, error) {
 		tracker:   gtid.NewTracker(gtid.Position{}),
 		counters:  newCounters(len(o.Relations)),
 		retry:     backoff.NewExponentialBackOff(),
+		rescans:   newRescans(),
+		asked:     make([]atomic.Bool, len(o.Relations)),
 	}
 	f.retry.InitialInterval, f.retry.MaxInterval = 200*time.Millisecond, 15*time.Second
 	f.fresh = &freshness{
@@ -96,10 +105,11 @@ func NewFollower(o Options) (*Follower, error) {
 	f.assembler = newAssembler(f.counters)
 	for i, r := range o.Relations {
 		state := indexer.Loading
-		if i < len(o.Loaded) && o.Loaded[i] {
-			state = indexer.Live
+		if i < len(o.States) {
+			state = o.States[i]
 		}
-		f.assembler.follows = append(f.assembler.follows, &follow{Relation: r, id: indexer.RelationID(i), state: state})
+		f.assembler.follows = append(f.assembler.follows,
+			&follow{Relation: r, id: indexer.RelationID(i), state: state, due: state != indexer.Live})
 	}
 	if o.Bookmark == nil {
 		return f, nil
@@ -114,12 +124,12 @@ func NewFollower(o Options) (*Follower, error) {
 // nothing to serve in the meantime; and whenever the relations cannot be read
 // from the tables as they are. Later it tries again and again.
 func (f *Follower) Next(ctx context.Context) (indexer.Batch, error) {
-	f.changes, f.moves, f.marks = emptied(f.changes), f.moves[:0], f.marks[:0]
+	f.readings, f.changes, f.moves, f.marks = f.readings[:0], emptied(f.changes), f.moves[:0], f.marks[:0]
 	f.drained, f.place = false, nil
 	err := f.step(ctx)
 	// What was taken from the stream is handed over even when ctx has ended: the
 	// assembler is beyond it already.
-	if ctx.Err() != nil && (err != nil || len(f.marks)+len(f.moves) == 0) {
+	if ctx.Err() != nil && (err != nil || len(f.marks)+len(f.moves)+len(f.readings) == 0) {
 		f.close()
 		f.fresh.enter(Stopped, nil)
 		return indexer.Batch{}, ctx.Err()
@@ -133,7 +143,7 @@ func (f *Follower) Next(ctx context.Context) (indexer.Batch, error) {
 	if err != nil {
 		f.disconnect(err)
 	}
-	return indexer.Batch{Changes: f.changes, Transitions: f.moves}, nil
+	return indexer.Batch{Readings: f.readings, Changes: f.changes, Transitions: f.moves}, nil
 }
 
 // emptied returns the slice without its changes, and without its memory when one
@@ -156,7 +166,7 @@ func (f *Follower) step(ctx context.Context) error {
 	case f.snapshot != nil:
 		return f.readSnapshot(ctx)
 	case f.stream != nil:
-		return f.readStream(ctx)
+		return f.followOn(ctx)
 	case f.scanned:
 		return f.follow(ctx)
 	}
@@ -217,6 +227,7 @@ func (f *Follower) disconnect(err error) {
 }
 
 func (f *Follower) close() {
+	f.rescans.close()
 	f.scanned = false
 	if f.snapshot != nil {
 		f.snapshot.close()

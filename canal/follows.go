@@ -2,6 +2,7 @@ package canal
 
 import (
 	"strings"
+	"time"
 
 	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/canal/statement"
@@ -14,27 +15,34 @@ type follow struct {
 	id    indexer.RelationID
 	state indexer.State
 
+	// due says that its table must be read (again): by the first snapshot, or by
+	// a rescan, which has come to reached, nil at the beginning. Of a halted
+	// relation the table is looked at again.
+	due     bool
+	reached *indexer.Edge
+	aside   bool      // the rescan collects its edges aside
+	began   time.Time // the rescan
+	rest    time.Time // when the next may begin: it must not be all that the source does
+	halted  string    // why
+
 	// A relation whose snapshot is ahead of the stream leaves out what the
-	// snapshot has seen already (since), and is Live when the stream has reached
-	// a place at which the two are one (converged). Both are nil otherwise.
+	// snapshot has seen already (since). One that has been read is Live when the
+	// stream has come to a place at which the two are one (converged).
 	since     *gtid.Position
 	converged *target
 }
 
-// unread says that the relation's table must be read.
-func (f *follow) unread() bool { return f.state == indexer.Loading && f.converged == nil }
-
 // leavesOut says that a group is nothing to the relation: it is not followed, or
 // its snapshot has seen the group.
-func (f *follow) leavesOut(m mark) bool {
-	return f.state == indexer.Halted || f.since != nil && contains(f.since, m)
-}
+func (f *follow) leavesOut(m mark) bool { return f.state == indexer.Halted || f.hasSeen(m) }
+
+func (f *follow) hasSeen(m mark) bool { return f.since != nil && contains(f.since, m) }
 
 // tableKey is a table's name, folded where the source does not tell case.
 type tableKey struct{ schema, name string }
 
-// halt stops a relation.
-type halt struct {
+// doubt says that a relation may not be what its changes make of it.
+type doubt struct {
 	Relation indexer.RelationID
 	Reason   string
 }
@@ -49,26 +57,27 @@ func (a *assembler) followsOf(key tableKey) []*follow {
 	return of
 }
 
-func (a *assembler) haltTable(key tableKey, reason string) {
+func (a *assembler) doubtTable(key tableKey, reason string) {
 	for _, f := range a.followsOf(key) {
-		a.halt(f, reason)
+		a.doubt(f, reason)
 	}
 }
 
-func (a *assembler) haltAll(reason string) {
+func (a *assembler) doubtAll(reason string) {
 	for _, f := range a.follows {
-		a.halt(f, reason)
+		a.doubt(f, reason)
 	}
 }
 
-// halt notes that a relation can no longer be followed, once in a group.
-func (a *assembler) halt(f *follow, reason string) {
-	for _, h := range a.group.halts {
-		if h.Relation == f.id {
+// doubt notes that the group does something to a relation that its changes do not
+// tell, once in a group.
+func (a *assembler) doubt(f *follow, reason string) {
+	for _, d := range a.group.doubts {
+		if d.Relation == f.id {
 			return
 		}
 	}
-	a.group.halts = append(a.group.halts, halt{f.id, reason})
+	a.group.doubts = append(a.group.doubts, doubt{f.id, reason})
 }
 
 // key returns the name of the table of a relation.
@@ -78,11 +87,29 @@ func (a *assembler) keyOf(schema, name string) tableKey {
 	return tableKey{a.folded(schema), a.folded(name)}
 }
 
+// define takes over the definition of a table. No group may be open: what was
+// decoded of it by another definition must not be part of one that counts.
+func (a *assembler) define(t *table) {
+	key := a.keyOf(t.Schema, t.Name)
+	a.tables[key] = t
+	a.plan(key)
+}
+
+// plan plans anew how rows of a table are decoded, since its definition or the
+// relations that follow it have changed.
+func (a *assembler) plan(key tableKey) {
+	for id, m := range a.maps {
+		if m.key == key {
+			a.maps[id] = a.newMapped(m.TableMap)
+		}
+	}
+}
+
 // followTables takes over the tables that statements are held against.
 func (a *assembler) followTables() {
 	var tables []statement.Table
-	for _, t := range a.tables {
-		tables = append(tables, statement.Table{Schema: t.Schema, Name: t.Name})
+	for _, f := range a.follows {
+		tables = append(tables, statement.Table{Schema: f.Schema, Name: f.Table})
 	}
 	a.followed = statement.New(tables, a.fold)
 }

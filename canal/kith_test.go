@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,6 +36,9 @@ type kith struct {
 	stop     func()        // ends following
 	ended    chan struct{} // closed when following has ended
 	err      error         // why, then
+
+	mu    sync.Mutex // guards moves
+	moves []indexer.Transition
 }
 
 // relation reads "table.key.value" of a schema. Its name is the text.
@@ -106,6 +111,9 @@ func (k *kith) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		k.mu.Lock()
+		k.moves = append(k.moves, batch.Transitions...)
+		k.mu.Unlock()
 		k.index.Apply(batch)
 		k.follower.Applied()
 	}
@@ -141,10 +149,10 @@ func (k *kith) resume() canal.Options {
 	k.t.Helper()
 	o := k.options
 	o.Bookmark = k.bookmark()
-	o.Loaded = nil
+	o.States = nil
 	for i, r := range k.index.Status() {
-		o.Loaded = append(o.Loaded, r.State == indexer.Live)
-		if r.State != indexer.Live { // a checkpoint does not hold it
+		o.States = append(o.States, r.State)
+		if r.State == indexer.Loading { // a checkpoint does not hold it
 			id := indexer.RelationID(i)
 			k.index.Apply(indexer.Batch{
 				Changes:     []indexer.Change{{Relation: id, Op: indexer.Clear}},
@@ -225,13 +233,47 @@ func (k *kith) catchUp() {
 	k.t.Helper()
 	position := k.s.position(k.t)
 	k.wait("catch up to "+position, func() bool {
-		for _, r := range k.index.Status() {
-			if r.State == indexer.Loading {
+		if !k.covers(position) {
+			return false
+		}
+		for _, r := range k.index.Status() { // after the position: it may bring a doubt
+			if r.State == indexer.Loading || r.State == indexer.Stale {
 				return false
 			}
 		}
-		return k.covers(position)
+		return true
 	})
+}
+
+// doubted checks that a relation has been in doubt, for a reason that has every
+// word.
+func (k *kith) doubted(name string, words ...string) {
+	k.t.Helper()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var reasons []string
+	for _, m := range k.moves {
+		if k.options.Relations[m.Relation].Name != name || m.State != indexer.Stale {
+			continue
+		}
+		reasons = append(reasons, m.Reason)
+		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(m.Reason, word) }) {
+			return
+		}
+	}
+	k.t.Errorf("relation %s was in doubt because of %q, want a reason with %q", name, reasons, words)
+}
+
+// trusted checks that a relation has never been in doubt.
+func (k *kith) trusted(name string) {
+	k.t.Helper()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, m := range k.moves {
+		if k.options.Relations[m.Relation].Name == name && (m.State == indexer.Stale || m.State == indexer.Halted) {
+			k.t.Errorf("relation %s was %s because %q, want live all the time", name, m.State, m.Reason)
+		}
+	}
 }
 
 // exact catches up and compares: every relation must be live and equal to its
@@ -310,6 +352,12 @@ func (k *kith) stateOf(name string) (indexer.State, string) {
 	}
 	k.t.Fatalf("no relation %s", name)
 	return 0, ""
+}
+
+// live waits until a relation is live.
+func (k *kith) live(name string) {
+	k.t.Helper()
+	k.wait(name+" is live", func() bool { state, _ := k.stateOf(name); return state == indexer.Live })
 }
 
 // halted checks that a relation is halted, for a reason that has every word.

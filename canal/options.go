@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"log/slog"
 	"time"
+
+	"github.com/kithdb/kith/indexer"
 )
 
 // Options are what a Follower needs.
@@ -27,10 +29,10 @@ type Options struct {
 	Relations []Relation
 
 	// Bookmark is that of the checkpoint which the index was loaded from, nil
-	// without one. Loaded says for each relation whether its postings were
-	// loaded; the others are read anew.
+	// without one. States are the relations' as they were loaded, Loading for
+	// those that were not.
 	Bookmark json.RawMessage
-	Loaded   []bool
+	States   []indexer.State
 
 	// Heartbeat is how often an idle source shows that it is there. A source
 	// silent for three heartbeats is taken for dead. 0 means one second.

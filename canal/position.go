@@ -14,11 +14,7 @@ func CurrentPosition(ctx context.Context, db *sql.DB) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if s.kind == gtid.File {
-		end, err := s.binlogEnd(ctx, db)
-		return end.String(), err
-	}
-	p, err := s.executed(ctx, db)
+	p, err := s.committed(ctx, db)
 	return p.String(), err
 }
 

@@ -25,6 +25,7 @@ const (
 	errSyntax            = 1064
 	errTableAccessDenied = 1142
 	errNoSuchTable       = 1146
+	errNoSuchIndex       = 1176
 	errLockWaitTimeout   = 1205
 	errSpecificAccess    = 1227
 	errMasterFatal       = 1236 // the binlog cannot be sent from there

@@ -52,7 +52,7 @@ func reviewFollower(t *testing.T) *Follower {
 	t.Helper()
 	f, err := NewFollower(Options{
 		Relations: []Relation{{Name: "r", Schema: "s", Table: "t", Key: "a", Value: "b"}},
-		Loaded:    []bool{true},
+		States:    []indexer.State{indexer.Live},
 		Heartbeat: 20 * time.Millisecond,
 		Logger:    slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
@@ -82,20 +82,20 @@ func (f *Follower) feed(t *testing.T, packets ...[]byte) []group {
 	return groups
 }
 
-func TestUnknownEventBetweenGroupsHalts(t *testing.T) {
+func TestUnknownEventBetweenGroupsDoubts(t *testing.T) {
 	f := reviewFollower(t)
 	groups := f.feed(t, formatOf(), eventOf(100, 200), anonymousOf(300), queryOf(400, "BEGIN"), eventOf(binlog.TypeXID, 500, make([]byte, 8)...))
-	if len(groups) != 2 || len(groups[0].halts) != 1 {
-		t.Errorf("groups %+v, want one that halts the relation and one that does not", groups)
+	if len(groups) != 2 || len(groups[0].doubts) != 1 {
+		t.Errorf("groups %+v, want one that doubts the relation and one that does not", groups)
 	}
 }
 
-func TestRollbackToAnUnknownSavepointHalts(t *testing.T) {
+func TestRollbackToAnUnknownSavepointDoubts(t *testing.T) {
 	f := reviewFollower(t)
 	groups := f.feed(t, formatOf(), anonymousOf(300), queryOf(400, "BEGIN"), queryOf(500, "SAVEPOINT `é`"),
 		queryOf(600, "ROLLBACK TO `e`"), queryOf(700, "COMMIT"))
-	if len(groups) != 1 || len(groups[0].halts) != 1 {
-		t.Errorf("groups %+v, want one that halts the relation", groups)
+	if len(groups) != 1 || len(groups[0].doubts) != 1 {
+		t.Errorf("groups %+v, want one that doubts the relation", groups)
 	}
 }
 
@@ -215,14 +215,14 @@ func TestEndOfAnotherServersBinlogIsNotWaitedFor(t *testing.T) {
 	f := reviewFollower(t)
 	r := f.assembler.follows[0]
 	r.converged = &target{end: gtid.Coordinates{File: "binlog.000005", Offset: 100}}
-	f.rereadUnfinished()
-	if !r.unread() {
+	f.doubtUnfinished()
+	if !r.due || r.state != indexer.Stale {
 		t.Error("the relation still waits for the end of a binlog that is gone")
 	}
 	f.assembler.file, f.assembler.offset = "binlog.000090", 4
 	f.assembler.reset()
 	r.converged = &target{end: gtid.Coordinates{File: "binlog.000005", Offset: 100}}
-	f.settleSnapshots()
+	f.settle()
 	if r.converged == nil {
 		t.Error("the relation is live by a place that another server told")
 	}

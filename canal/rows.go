@@ -2,16 +2,18 @@ package canal
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/kithdb/kith/canal/binlog"
+	"github.com/kithdb/kith/indexer"
 )
 
 // mapped is a table map and what it means to us.
 type mapped struct {
 	*binlog.TableMap
-	key  tableKey
-	plan *rowPlan // nil for a table that is not followed
-	halt error    // why its rows cannot be read
+	key   tableKey
+	plan  *rowPlan // nil for a table that is not followed
+	unfit error    // why its rows cannot be read
 }
 
 func (a *assembler) tableMap(e binlog.Event) error {
@@ -42,8 +44,12 @@ func (a *assembler) newMapped(m *binlog.TableMap) *mapped {
 	if !ok {
 		return result
 	}
-	result.plan, result.halt = newRowPlan(t, a.followsOf(result.key), m)
-	if result.halt == nil && t.Fingerprint == 0 && !a.catchingUp(result.key) {
+	follows := slices.DeleteFunc(a.followsOf(result.key), func(f *follow) bool { return f.state == indexer.Halted })
+	if len(follows) == 0 {
+		return result
+	}
+	result.plan, result.unfit = newRowPlan(t, follows, m)
+	if result.unfit == nil && t.Fingerprint == 0 && !a.catchingUp(result.key) {
 		t.Fingerprint = m.Fingerprint()
 	}
 	return result
@@ -75,8 +81,8 @@ func (a *assembler) rows(e binlog.Event) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("%w: rows of table id %d without a table map", errProtocol, rows.TableID)
-	case m.halt != nil:
-		a.haltTable(m.key, m.halt.Error())
+	case m.unfit != nil:
+		a.doubtTable(m.key, m.unfit.Error())
 		return nil
 	case m.plan == nil:
 		return nil
@@ -86,7 +92,7 @@ func (a *assembler) rows(e binlog.Event) error {
 	for reader.Next() {
 		a.group.changes, err = m.plan.appendChanges(a.group.changes, reader.Before(), reader.After(), a.counters)
 		if err != nil {
-			a.haltTable(m.key, err.Error())
+			a.doubtTable(m.key, err.Error())
 			return nil
 		}
 	}

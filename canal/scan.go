@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/kithdb/kith/indexer"
 )
 
 // progressInterval is how often a snapshot tells how far it is.
@@ -27,7 +29,9 @@ func (f *Follower) beginSnapshot() {
 		for _, e := range t.edges {
 			r := f.assembler.follows[e.relation]
 			f.progress.read = append(f.progress.read, r)
-			f.reread(r, "its table is being read")
+			r.due, r.began = true, now
+			f.changes = append(f.changes, indexer.Change{Relation: r.id, Op: indexer.Clear})
+			f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: indexer.Loading, Reason: "its table is being read"})
 		}
 		f.logger.Info("reading table", "table", t.String(), "relations", len(t.edges), "rows_estimated", t.guess)
 	}
@@ -49,11 +53,9 @@ func (f *Follower) readSnapshot(ctx context.Context) error {
 	}
 	start, converged := f.snapshot.start, f.snapshot.converged
 	for _, r := range f.progress.read {
-		r.since, r.converged = &start, &converged
+		r.due, r.since, r.converged = false, &start, &converged
 	}
-	if !f.started {
-		f.place, f.placeEnd = &start, f.snapshot.end
-	}
+	f.place, f.placeEnd, f.placeTime = &start, f.snapshot.end, f.progress.began
 	f.snapshot.close()
 	f.snapshot, f.scanned = nil, true
 	took := time.Since(f.progress.began)

@@ -261,6 +261,15 @@ func (s *server) executed(ctx context.Context, q queryer) (gtid.Position, error)
 	return gtid.ParsePosition(s.kind, text)
 }
 
+// committed returns the position of everything that the source has committed.
+func (s *server) committed(ctx context.Context, q queryer) (gtid.Position, error) {
+	if s.kind != gtid.File {
+		return s.executed(ctx, q)
+	}
+	end, err := s.binlogEnd(ctx, q)
+	return gtid.Position{Kind: gtid.File, File: end}, err
+}
+
 // binlogStatus is what a source says about its binlog.
 type binlogStatus struct {
 	end            gtid.Coordinates

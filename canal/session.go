@@ -6,20 +6,16 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/kithdb/kith/canal/gtid"
-	"github.com/kithdb/kith/indexer"
 )
 
-// connect reaches the source, checks it, and opens a snapshot if there are
-// relations to read, else the stream.
+// connect reaches the source, checks it, and opens the stream, or a snapshot if
+// there is nothing yet to go on from.
 func (f *Follower) connect(ctx context.Context) error {
 	db, err := f.o.openDB()
 	if err != nil {
@@ -52,20 +48,22 @@ func (f *Follower) connect(ctx context.Context) error {
 	f.server = s
 	f.fresh.connected(s)
 	if was != nil && was.uuid != s.uuid {
-		f.rereadUnfinished()
+		f.doubtUnfinished()
 	}
 	if was != nil && (was.uuid != s.uuid || was.id != s.id) {
 		f.end = gtid.Coordinates{} // another server's binlog
 	}
 	f.assembler.fold = s.foldsNames()
 	first := !f.checked
-	tables, err := f.checkTables(ctx, db, s, f.checked && was.logsCascades() && !s.logsCascades())
-	if err != nil {
+	reading := !f.started && !f.serving()
+	tables, err := f.checkTables(ctx, db, s, reading, f.checked && was.logsCascades() && !s.logsCascades())
+	switch {
+	case err != nil:
 		return err
-	}
-	f.assembler.followTables()
-	if len(tables) == 0 {
+	case f.started:
 		return f.follow(ctx)
+	case !reading:
+		return f.startOver(ctx)
 	}
 	f.fresh.enter(Snapshot, nil)
 	f.snapshot, err = openSnapshot(ctx, db, s, tables)
@@ -75,12 +73,20 @@ func (f *Follower) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The binlog is sent before its commits can be seen. What is applied must be
-	// in the view, since the stream will not bring it again.
-	if applied := f.tracker.Position(); !f.snapshot.start.Covers(applied) {
-		return fmt.Errorf("the source does not show yet what it has sent: it shows %s", f.snapshot.start)
-	}
 	f.beginSnapshot()
+	return nil
+}
+
+// startOver goes to where the source is now, since there is no going on from
+// where we were. What the relations have is served as stale; the rescans that
+// they are due for begin there.
+func (f *Follower) startOver(ctx context.Context) error {
+	position, err := f.server.committed(ctx, f.db)
+	if err != nil {
+		return err
+	}
+	f.place, f.placeEnd, f.placeTime = &position, gtid.Coordinates{}, time.Now()
+	f.scanned = true
 	return nil
 }
 
@@ -179,148 +185,4 @@ func (f *Follower) waitForSource(err error) error {
 	}
 	f.missing = time.Time{}
 	return &lostError{err}
-}
-
-// checkTables checks the tables of the relations that must be read; all of them
-// at the first connection of a process, and when the source demands more of
-// them than it did. It returns the tables to read.
-func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, demandsMore bool) ([]*snapshotTable, error) {
-	first := !f.checked
-	var faults []error
-	var read []*snapshotTable
-	remembered := make(map[tableKey]*table)
-	for _, t := range f.remembered {
-		remembered[f.assembler.keyOf(t.Schema, t.Name)] = t
-	}
-	tables := make(map[tableKey]*table)
-	for _, group := range f.byTable() {
-		key := f.assembler.key(group[0])
-		known := remembered[key]
-		if !first && !demandsMore && known != nil && !anyUnread(group) {
-			tables[key] = known
-			continue
-		}
-		t, err := f.checkTable(ctx, q, s, group)
-		var refused *refusal
-		switch {
-		case errors.As(err, &refused) && first:
-			faults = append(faults, err)
-			continue
-		case errors.As(err, &refused):
-			for _, r := range group {
-				f.halt(r, err.Error())
-			}
-			continue
-		case err != nil:
-			return nil, err
-		}
-		if !allUnread(group) {
-			if known != nil && known.sameColumns(t) {
-				t.Fingerprint = known.Fingerprint
-			} else {
-				f.rereadAll(group, "table "+t.String()+" was altered while kith did not follow it")
-			}
-		}
-		tables[key] = t
-		if anyUnread(group) {
-			read = append(read, newSnapshotTable(t, group))
-		}
-	}
-	if len(faults) > 0 {
-		return nil, &refusal{errors.Join(faults...)}
-	}
-	f.checked = true
-	f.assembler.tables = tables
-	f.remembered = slices.Collect(maps.Values(tables))
-	return read, nil
-}
-
-// checkTable reads a table's definition. The error is a refusal when its
-// relations cannot be read from it.
-func (f *Follower) checkTable(ctx context.Context, q queryer, s *server, group []*follow) (*table, error) {
-	t, err := readTable(ctx, q, group[0].Schema, group[0].Table, f.o.User)
-	if refused, ok := errors.AsType[*refusal](err); ok {
-		return nil, &refusal{fmt.Errorf("%s cannot be read: %w", relationNames(group), refused.error)}
-	}
-	if err != nil {
-		return nil, err
-	}
-	var faults []error
-	for _, r := range group {
-		for _, fault := range single(t.check(r.Relation, s)) {
-			faults = append(faults, fmt.Errorf("relation %s cannot be read from table %s: %w", r.Name, t, fault))
-		}
-	}
-	if len(faults) > 0 {
-		return nil, &refusal{errors.Join(faults...)}
-	}
-	return t, nil
-}
-
-// single returns the errors that were joined into one, none for nil.
-func single(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
-	}
-	if err == nil {
-		return nil
-	}
-	return []error{err}
-}
-
-// relationNames returns "relation a", or "relations a, b".
-func relationNames(group []*follow) string {
-	names := make([]string, len(group))
-	for i, r := range group {
-		names[i] = r.Name
-	}
-	if len(names) == 1 {
-		return "relation " + names[0]
-	}
-	return "relations " + strings.Join(names, ", ")
-}
-
-// byTable returns the relations that are followed, those of one table together,
-// in the order of the configuration.
-func (f *Follower) byTable() [][]*follow {
-	var groups [][]*follow
-	place := make(map[tableKey]int)
-	for _, r := range f.assembler.follows {
-		if r.state == indexer.Halted {
-			continue
-		}
-		key := f.assembler.key(r)
-		i, ok := place[key]
-		if !ok {
-			i = len(groups)
-			place[key] = i
-			groups = append(groups, nil)
-		}
-		groups[i] = append(groups[i], r)
-	}
-	return groups
-}
-
-func anyUnread(group []*follow) bool { return slices.ContainsFunc(group, (*follow).unread) }
-
-func allUnread(group []*follow) bool {
-	return !slices.ContainsFunc(group, func(r *follow) bool { return !r.unread() })
-}
-
-// newSnapshotTable plans the reading of a table for those of its relations that
-// must be read.
-func newSnapshotTable(t *table, group []*follow) *snapshotTable {
-	st := &snapshotTable{table: t}
-	for _, r := range group {
-		if !r.unread() {
-			continue
-		}
-		key, _ := t.column(r.Key)
-		value, _ := t.column(r.Value)
-		e := edgePlan{relation: r.id}
-		st.columns, e.key = appendEdgeColumn(st.columns, key)
-		st.columns, e.value = appendEdgeColumn(st.columns, value)
-		st.edges = append(st.edges, e)
-	}
-	return st
 }

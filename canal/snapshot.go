@@ -104,29 +104,41 @@ func (v *snapshot) openMaria(ctx context.Context) error {
 	if err := v.begin(ctx); err != nil {
 		return err
 	}
-	var name, file, offset string
-	var position sql.NullString
-	status := func(variable string, dst *string) error {
-		return v.conn.QueryRowContext(ctx, "SHOW STATUS LIKE '"+variable+"'").Scan(&name, dst)
-	}
-	if err := errors.Join(status("binlog_snapshot_file", &file), status("binlog_snapshot_position", &offset)); err != nil {
-		return fmt.Errorf("ask for the view's place in the binlog: %w", err)
-	}
-	err := v.conn.QueryRowContext(ctx, "SELECT BINLOG_GTID_POS('"+file+"', "+offset+")").Scan(&position)
-	if err != nil {
-		return fmt.Errorf("ask for the view's GTID position: %w", err)
-	}
-	if !position.Valid {
-		return fmt.Errorf("the source tells no GTID position for %s:%s of its binlog", file, offset)
-	}
-	if v.end, err = gtid.ParseCoordinates(file + ":" + offset); err != nil {
+	var err error
+	if v.end, err = viewPlace(ctx, v.conn); err != nil {
 		return err
 	}
-	if v.start, err = gtid.ParsePosition(gtid.Maria, position.String); err != nil {
+	if v.start, err = positionOf(ctx, v.conn, v.end); err != nil {
 		return err
 	}
 	v.converged = target{position: v.start}
 	return nil
+}
+
+// viewPlace returns the place in MariaDB's binlog of the read view of a
+// connection.
+func viewPlace(ctx context.Context, conn *sql.Conn) (gtid.Coordinates, error) {
+	var name, file, offset string
+	status := func(variable string, dst *string) error {
+		return conn.QueryRowContext(ctx, "SHOW STATUS LIKE '"+variable+"'").Scan(&name, dst)
+	}
+	if err := errors.Join(status("binlog_snapshot_file", &file), status("binlog_snapshot_position", &offset)); err != nil {
+		return gtid.Coordinates{}, fmt.Errorf("ask for the view's place in the binlog: %w", err)
+	}
+	return gtid.ParseCoordinates(file + ":" + offset)
+}
+
+// positionOf returns the position at a place in MariaDB's binlog.
+func positionOf(ctx context.Context, conn *sql.Conn, place gtid.Coordinates) (gtid.Position, error) {
+	var position sql.NullString
+	err := conn.QueryRowContext(ctx, "SELECT BINLOG_GTID_POS(?, ?)", place.File, place.Offset).Scan(&position)
+	if err != nil {
+		return gtid.Position{}, fmt.Errorf("ask for the view's GTID position: %w", err)
+	}
+	if !position.Valid {
+		return gtid.Position{}, fmt.Errorf("the source tells no GTID position for %s of its binlog", place)
+	}
+	return gtid.ParsePosition(gtid.Maria, position.String)
 }
 
 func (v *snapshot) openMySQL(ctx context.Context, s *server) (err error) {

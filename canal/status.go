@@ -35,8 +35,17 @@ type Status struct {
 	PositionAt time.Time         // when the position last moved, zero if never
 	Reconnects map[string]uint64 // by reason
 
-	Transactions, Bytes uint64 // of the binlog
-	Rows                []Rows // by relation
+	Transactions, Bytes uint64   // of the binlog
+	Rows                []Rows   // by relation
+	Rescans             []Rescan // by relation
+}
+
+// Rescan tells of the reading again of a relation's table.
+type Rescan struct {
+	Running   bool
+	Rows      uint64 // read by the one that runs, or the last
+	Estimated uint64 // rows of the table, as the source guesses
+	Ended     uint64 // since the process started
 }
 
 // Rows counts the rows read for a relation since the process started.
@@ -62,6 +71,8 @@ type freshness struct {
 	heard     time.Time
 	moved     time.Time
 	reconnect map[string]uint64
+	rescanned indexer.RelationID // whose table is being read again, if any is
+	rescans   bool
 }
 
 // behind is how old a transaction may be for its reader to be called current.
@@ -145,6 +156,15 @@ func (f *freshness) disconnected(reason string) {
 	f.reconnect[reason]++
 }
 
+// rescan notes whose table is being read again, if any is.
+func (f *freshness) rescan(r *rescan) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.rescans = r != nil; r != nil {
+		f.rescanned = r.id
+	}
+}
+
 // since returns the time up to which the index has everything.
 func (f *freshness) since() time.Time {
 	f.mu.Lock()
@@ -173,15 +193,24 @@ func (f *Follower) Status() Status {
 		Transactions: f.counters.transactions.Load(),
 		Bytes:        f.counters.bytes.Load(),
 		Rows:         make([]Rows, len(f.o.Relations)),
+		Rescans:      make([]Rescan, len(f.o.Relations)),
 	}
 	for i := range s.Rows {
 		s.Rows[i] = f.counters.rows(indexer.RelationID(i))
+		s.Rescans[i] = Rescan{
+			Rows:      f.counters.rescanRows[i].Load(),
+			Estimated: f.counters.rescanGuess[i].Load(),
+			Ended:     f.counters.rescans[i].Load(),
+		}
 	}
 	f.fresh.mu.Lock()
 	defer f.fresh.mu.Unlock()
 	s.Stage, s.Error, s.CaughtUp = f.fresh.stage, f.fresh.err, f.fresh.once
 	s.HeardAt, s.PositionAt = f.fresh.heard, f.fresh.moved
 	s.Reconnects = maps.Clone(f.fresh.reconnect)
+	if f.fresh.rescans && s.Stage == Following {
+		s.Rescans[f.fresh.rescanned].Running = true
+	}
 	if server := f.fresh.server; server != nil {
 		s.Flavor, s.Version, s.ServerID, s.UUID = server.flavor(), server.version, server.id, server.uuid
 	}

@@ -321,6 +321,21 @@ func unexpected(err error) error {
 // need not wait long.
 func (s *stream) buffered() bool { return s.in.Buffered() > s.pending }
 
+// arrives waits shortly for something to read, and says whether there is. It
+// may be an error, which next returns.
+func (s *stream) arrives(wait time.Duration) bool {
+	if s.buffered() {
+		return true
+	}
+	s.in.Discard(s.pending)
+	s.pending = 0
+	silence := s.socket.silence
+	s.socket.silence = wait
+	_, err := s.in.Peek(1)
+	s.socket.silence = silence
+	return !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
 // interrupt ends a wait in next. Any goroutine may call it.
 func (s *stream) interrupt() { s.socket.interrupt() }
 

@@ -30,6 +30,7 @@ type table struct {
 	engine  string     //
 	unique  [][]string // columns of each unique key
 	primary []string   // columns of the primary key
+	indexes []tableIndex
 	foreign []foreignKey
 }
 
@@ -182,40 +183,6 @@ func (t *table) explainMissing(ctx context.Context, q queryer, user string) erro
 // forbidden says that we lack the right to read the table.
 func (t *table) forbidden(user, or string) error {
 	return &refusal{fmt.Errorf("user %s may not read table %s: GRANT SELECT ON %s.* TO the user%s", user, t, quote(t.Schema), or)}
-}
-
-func (t *table) readKeys(ctx context.Context, q queryer) error {
-	rows, err := q.QueryContext(ctx, "SELECT INDEX_NAME, COALESCE(COLUMN_NAME, ''), SUB_PART IS NOT NULL, INDEX_TYPE = 'HASH' "+
-		"FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 "+
-		"ORDER BY INDEX_NAME, SEQ_IN_INDEX", t.Schema, t.Name)
-	if err != nil {
-		return fmt.Errorf("read the keys of table %s: %w", t, err)
-	}
-	defer rows.Close()
-	last := ""
-	for rows.Next() {
-		var key, name string
-		var prefix, hash bool
-		if err := rows.Scan(&key, &name, &prefix, &hash); err != nil {
-			return fmt.Errorf("read the keys of table %s: %w", t, err)
-		}
-		if prefix {
-			name = "" // a prefix is no column, and neither is an expression
-		}
-		if len(t.unique) == 0 || key != last {
-			t.unique = append(t.unique, nil)
-			last = key
-			if hash {
-				t.Hidden++
-			}
-		}
-		i := len(t.unique) - 1
-		t.unique[i] = append(t.unique[i], name)
-		if key == "PRIMARY" {
-			t.primary = t.unique[i]
-		}
-	}
-	return rows.Err()
 }
 
 // check says what keeps a relation from being read from the table correctly,

@@ -2,67 +2,96 @@ package canal
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/indexer"
 )
 
-// lose gives up the position: every relation that is followed must be read
-// again.
+// doubt notes that a relation may differ from its table from here on. What it
+// has is served on, as stale, and followed as well as can be, until its table
+// has been read again from the beginning (see rescan.go).
+//
+// It is the one answer to everything that cannot be followed: what cannot be
+// healed either is found when the rescan looks at the table.
+func (f *Follower) doubt(r *follow, reason string) {
+	reason = f.told(r, reason)
+	f.rescans.leave(r)
+	again := r.due && r.reached == nil && r.state != indexer.Live
+	r.due, r.reached, r.since, r.converged = true, nil, nil, nil
+	if again || r.state == indexer.Halted {
+		return
+	}
+	if r.state == indexer.Live {
+		r.state = indexer.Stale
+	}
+	f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: r.state, Reason: reason})
+	f.logger.Warn("relation is in doubt: its table is read again", "relation", r.Name, "state", r.state.String(), "reason", reason)
+}
+
+// doubtAll notes that relations that have been read may differ from their table.
+func (f *Follower) doubtAll(group []*follow, reason string) {
+	for _, r := range group {
+		if r.state != indexer.Loading || !r.due {
+			f.doubt(r, reason)
+		}
+	}
+}
+
+// doubtUnfinished doubts the relations that wait for the end of a binlog: on
+// another server it is another place.
+func (f *Follower) doubtUnfinished() {
+	for _, r := range f.assembler.follows {
+		if r.converged != nil && r.converged.end.File != "" {
+			f.doubt(r, "the source is another server now")
+		}
+	}
+}
+
+// lose gives up the position. All relations are in doubt.
 func (f *Follower) lose(reason error) {
 	f.logger.Error("the position is lost: all relations are read again", "position", f.tracker.String(), "reason", reason)
 	f.started = false
-	f.remembered = nil
+	clear(f.assembler.tables)
 	clear(f.assembler.prepared)
 	f.tracker.Set(gtid.Position{})
 	f.begin, f.end = fileBegin{}, gtid.Coordinates{}
-	for _, r := range f.assembler.follows {
-		if r.state != indexer.Halted {
-			f.reread(r, "the position was lost: "+reason.Error())
-		}
-	}
+	f.doubtAll(f.assembler.follows, "the position was lost: "+reason.Error())
 }
 
-// rereadAll marks relations to be read again.
-func (f *Follower) rereadAll(group []*follow, reason string) {
-	for _, r := range group {
-		if !r.unread() {
-			f.reread(r, reason)
-		}
-	}
-}
-
-// rereadUnfinished marks the relations to be read again that wait for the end of
-// a binlog: on another server it is another place.
-func (f *Follower) rereadUnfinished() {
-	for _, r := range f.assembler.follows {
-		if r.converged != nil && r.converged.end.File != "" {
-			f.reread(r, "the source is another server now")
-		}
-	}
-}
-
-// reread marks a relation to be read again.
-func (f *Follower) reread(r *follow, reason string) {
-	r.state, r.since, r.converged = indexer.Loading, nil, nil
-	f.changes = append(f.changes, indexer.Change{Relation: r.id, Op: indexer.Clear})
-	f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: indexer.Loading, Reason: reason})
-}
-
-// halt stops following a relation, which keeps what it has.
+// halt stops a relation that cannot be read from its table as it is now. It keeps
+// what it has.
 func (f *Follower) halt(r *follow, reason string) {
-	r.state, r.since, r.converged = indexer.Halted, nil, nil
-	position := f.assembler.file
-	if position != "" {
-		position = fmt.Sprintf(" at %s:%d", position, f.assembler.offset)
+	f.rescans.leave(r)
+	r.due, r.reached, r.since, r.converged = false, nil, nil, nil
+	if r.state == indexer.Halted && r.halted == reason {
+		return
 	}
-	reason = fmt.Sprintf("table %s.%s%s: %s. Restart kith to read the table again", r.Schema, r.Table, position, reason)
+	r.state, r.halted = indexer.Halted, reason
+	f.assembler.plan(f.assembler.key(r))
+	reason = f.told(r, reason) + ". It goes on by itself once the table fits again"
 	f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: indexer.Halted, Reason: reason})
 	f.logger.Error("relation is halted: it is no longer followed, and its answers say so", "relation", r.Name, "reason", reason)
 }
 
-// settleSnapshots makes relations Live that have reached the end of their snapshots.
-func (f *Follower) settleSnapshots() {
+// retryHalted has the tables of halted relations looked at again.
+func (f *Follower) retryHalted() {
+	for _, r := range f.assembler.follows {
+		r.due = r.due || r.state == indexer.Halted
+	}
+}
+
+// told returns a reason with its table and place.
+func (f *Follower) told(r *follow, reason string) string {
+	place := ""
+	if a := f.assembler; a.file != "" {
+		place = fmt.Sprintf(" at %s:%d", a.file, a.offset)
+	}
+	return fmt.Sprintf("table %s.%s%s: %s", r.Schema, r.Table, place, reason)
+}
+
+// settle makes relations Live whose reading the stream has come up with.
+func (f *Follower) settle() {
 	at := gtid.Coordinates{File: f.assembler.file, Offset: f.assembler.offset}
 	for _, r := range f.assembler.follows {
 		if r.since != nil && f.tracker.Covers(*r.since) {
@@ -71,7 +100,9 @@ func (f *Follower) settleSnapshots() {
 		if r.converged == nil || !r.converged.reached(f.tracker, at) {
 			continue
 		}
-		r.state, r.converged, r.since = indexer.Live, nil, nil
+		r.state, r.converged, r.since, r.reached = indexer.Live, nil, nil, nil
+		now := time.Now()
+		r.rest = now.Add(min(now.Sub(r.began), time.Minute))
 		f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: indexer.Live})
 		f.logger.Info("relation is live", "relation", r.Name, "position", f.tracker.String())
 	}

@@ -2,6 +2,7 @@ package canal
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/kithdb/kith/canal/binlog"
 	"github.com/kithdb/kith/canal/statement"
@@ -11,7 +12,7 @@ import (
 // preparedXA is an XA transaction between XA PREPARE and its end.
 type preparedXA struct {
 	Changes []indexer.Change
-	Halts   []halt
+	Doubts  []doubt `json:"Halts"`
 }
 
 // xaPrepare ends an XA group: in one phase it is a commit, in two its changes
@@ -26,11 +27,16 @@ func (a *assembler) xaPrepare(e binlog.Event) (bool, error) {
 		if !ok {
 			return false, fmt.Errorf("%w: an xid that is too long", errProtocol)
 		}
-		a.prepared[xid.String()] = &preparedXA{
-			Changes: append([]indexer.Change(nil), a.group.changes...),
-			Halts:   append([]halt(nil), a.group.halts...),
+		for _, f := range a.follows {
+			if f.due || f.state == indexer.Halted { // and a rescan does not see rows that are not committed
+				a.doubt(f, "an XA transaction was committed that was prepared before the relation was read")
+			}
 		}
-		a.group.changes, a.group.halts = a.group.changes[:0], a.group.halts[:0]
+		a.prepared[xid.String()] = &preparedXA{
+			Changes: slices.Clone(a.group.changes),
+			Doubts:  slices.Clone(a.group.doubts),
+		}
+		a.group.changes, a.group.doubts = a.group.changes[:0], a.group.doubts[:0]
 	}
 	return a.end()
 }
@@ -38,10 +44,10 @@ func (a *assembler) xaPrepare(e binlog.Event) (bool, error) {
 func (a *assembler) xaCommit(xid string) {
 	x, ok := a.prepared[xid]
 	if !ok {
-		a.haltAll("an XA transaction was committed that was prepared before kith followed the binlog (" + xid + ")")
+		a.doubtAll("an XA transaction was committed that was prepared before kith followed the binlog (" + xid + ")")
 		return
 	}
 	delete(a.prepared, xid)
 	a.group.changes = append(a.group.changes, x.Changes...)
-	a.group.halts = append(a.group.halts, x.Halts...)
+	a.group.doubts = append(a.group.doubts, x.Doubts...)
 }

@@ -158,6 +158,7 @@ type rig struct {
 	source     *fakeSource
 	checkpoint func(ctx context.Context) error
 	status     CheckpointStatus
+	rescanned  []indexer.RelationID
 	registry   *prometheus.Registry
 	log        bytes.Buffer
 	handler    *Handler
@@ -197,6 +198,7 @@ func newRig(others ...indexer.State) *rig {
 		Source:           k.source,
 		Checkpoint:       func(ctx context.Context) error { return k.checkpoint(ctx) },
 		CheckpointStatus: func() CheckpointStatus { return k.status },
+		Rescan:           func(rel indexer.RelationID) { k.rescanned = append(k.rescanned, rel) },
 		Version:          "v1.2.3",
 		MaxLimit:         5000,
 		Logger:           slog.New(slog.NewTextHandler(&k.log, nil)),

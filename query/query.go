@@ -63,8 +63,8 @@ type Source interface {
 	Status() SourceStatus
 }
 
-// Options is what a Handler is made of. Index, Source, Checkpoint and
-// CheckpointStatus are required.
+// Options is what a Handler is made of. Index, Source, Checkpoint,
+// CheckpointStatus and Rescan are required.
 type Options struct {
 	Index  Index
 	Source Source
@@ -77,6 +77,10 @@ type Options struct {
 	// CheckpointStatus tells of the last checkpoint. It may be called by
 	// several goroutines at once.
 	CheckpointStatus func() CheckpointStatus
+
+	// Rescan has a relation's table read again, and returns at once. It may be
+	// called by several goroutines at once.
+	Rescan func(rel indexer.RelationID)
 
 	Version  string // of kith, as /v1/status shows it
 	MaxLimit int    // largest page of a list; 0 means DefaultMaxLimit
@@ -91,6 +95,7 @@ type Handler struct {
 	source           Source
 	checkpoint       func(ctx context.Context) error
 	checkpointStatus func() CheckpointStatus
+	rescan           func(rel indexer.RelationID)
 	version          string
 	maxLimit         int
 	logger           *slog.Logger
@@ -108,8 +113,9 @@ type Handler struct {
 // New returns a handler of all routes. It panics when Options lacks what it
 // requires, or when the registry already has the metrics of a Handler.
 func New(options Options) *Handler {
-	if options.Index == nil || options.Source == nil || options.Checkpoint == nil || options.CheckpointStatus == nil {
-		panic("query: Options lacks Index, Source, Checkpoint or CheckpointStatus")
+	if options.Index == nil || options.Source == nil || options.Checkpoint == nil || options.CheckpointStatus == nil ||
+		options.Rescan == nil {
+		panic("query: Options lacks Index, Source, Checkpoint, CheckpointStatus or Rescan")
 	}
 	if options.MaxLimit <= 0 {
 		options.MaxLimit = DefaultMaxLimit
@@ -125,6 +131,7 @@ func New(options Options) *Handler {
 		source:           options.Source,
 		checkpoint:       options.Checkpoint,
 		checkpointStatus: options.CheckpointStatus,
+		rescan:           options.Rescan,
 		version:          options.Version,
 		maxLimit:         options.MaxLimit,
 		logger:           options.Logger,
@@ -149,6 +156,7 @@ func (h *Handler) route(registry *prometheus.Registry) {
 	h.handle(http.MethodGet, "/v1/relations/{relation}/{key}", h.list)
 	h.handle(http.MethodGet, "/v1/relations/{relation}/{key}/count", h.count)
 	h.handle(http.MethodGet, "/v1/relations/{relation}/{key}/contains", h.contains)
+	h.handle(http.MethodPost, "/v1/relations/{relation}/rescan", h.startRescan)
 	h.handle(http.MethodGet, "/v1/status", h.status)
 	h.handle(http.MethodPost, "/v1/checkpoint", h.whole(h.writeCheckpoint))
 	h.handle(http.MethodGet, "/livez", h.whole(livez))

@@ -17,6 +17,8 @@ type relationStatus struct {
 	Keys   uint64 `json:"keys"`
 	Edges  uint64 `json:"edges"`
 	Bytes  uint64 `json:"bytes"`
+
+	Reading *readingStatus `json:"reading,omitempty"` // of its table, again
 }
 
 func describe(s indexer.RelationStatus) relationStatus {

@@ -31,6 +31,8 @@ type SourceStatus struct {
 
 	HeartbeatAge time.Duration // since the source was last heard of; negative for never
 	PositionAge  time.Duration // since the position last moved; negative for never
+
+	Readings []Reading // by relation
 }
 
 // CheckpointStatus is how checkpoints went.
@@ -98,9 +100,11 @@ func (h *Handler) status(a *answer, r *http.Request) *problem {
 	source := h.source.Status()
 	state := stateUnder(source.State)
 	relations := make([]relationStatus, 0, h.relationCount)
-	for _, relation := range h.index.Status() {
+	for rel, relation := range h.index.Status() {
 		state = worse(state, relation.State)
-		relations = append(relations, describe(relation))
+		described := describe(relation)
+		described.Reading = describeReading(source, rel)
+		relations = append(relations, described)
 	}
 	a.setState(state)
 	a.sendJSON(http.StatusOK, typeJSON, statusAnswer{

@@ -29,8 +29,15 @@ const (
 	XACommit // and Effect.OnePhase
 	XARollback
 
-	// Clears leaves Effect.Tables, at least one, without a row, or drops them.
+	// Clears leaves Effect.Tables, at least one, without a row.
 	Clears
+
+	// Drops drops Effect.Tables, at least one.
+	Drops
+
+	// Keeps changes the definition of Effect.Tables, at least one, but neither
+	// their rows nor their columns.
+	Keeps
 
 	// Changes may change the definition or the rows of Effect.Tables, at
 	// least one.
@@ -47,7 +54,7 @@ var kindNames = [...]string{
 	Savepoint: "savepoint", RollbackTo: "rollback-to",
 	XAStart: "xa-start", XAEnd: "xa-end", XAPrepare: "xa-prepare",
 	XACommit: "xa-commit", XARollback: "xa-rollback",
-	Clears: "clears", Changes: "changes", Writes: "writes",
+	Clears: "clears", Drops: "drops", Keeps: "keeps", Changes: "changes", Writes: "writes",
 }
 
 // String returns the kind for logs and metrics.

@@ -228,7 +228,7 @@ func (r *reading) dropTables() Effect {
 	if r.wait(); !r.atEnd() {
 		return r.definition()
 	}
-	return r.of(Clears)
+	return r.of(Drops)
 }
 
 // dropSchema reads DROP DATABASE [IF EXISTS] schema.
@@ -241,7 +241,7 @@ func (r *reading) dropSchema() Effect {
 	if r.advance(); !r.atEnd() {
 		return r.unknown()
 	}
-	return r.of(Clears)
+	return r.of(Drops)
 }
 
 func (r *reading) create() Effect {
@@ -253,13 +253,17 @@ func (r *reading) create() Effect {
 		return r.createTable()
 	case r.accept("DATABASE"), r.accept("SCHEMA"):
 		return r.createSchema(replaces)
-	case r.acceptAny("UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR", "ONLINE", "OFFLINE"), r.tok.is("INDEX"), r.tok.is("SEQUENCE"):
-		// MariaDB drops what it replaces: the index that keeps the edges
-		// unique, or a table, even for a sequence.
+	case r.tok.is("SEQUENCE"):
+		// MariaDB drops what it replaces: a table, even for a sequence.
 		if replaces {
 			return r.definition()
 		}
 		return r.inert()
+	case r.acceptAny("UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR", "ONLINE", "OFFLINE"), r.tok.is("INDEX"):
+		if replaces { // perhaps the index that keeps the edges unique
+			return r.definition()
+		}
+		return r.createIndex()
 	case r.isOther():
 		return r.inert()
 	}
@@ -310,18 +314,7 @@ func (r *reading) createSchema(replaces bool) Effect {
 	if !r.scanner.rest() {
 		return r.unreadable()
 	}
-	return r.of(Clears)
-}
-
-func (r *reading) alter() Effect {
-	r.acceptAny("ONLINE", "OFFLINE", "IGNORE")
-	switch {
-	case r.tok.is("TABLE"):
-		return r.definition()
-	case r.tok.is("DATABASE"), r.tok.is("SCHEMA"), r.tok.is("SEQUENCE"), r.isOther():
-		return r.inert()
-	}
-	return r.unknown()
+	return r.of(Drops)
 }
 
 // isOther reports whether what stands behind CREATE, ALTER or DROP is neither

@@ -26,6 +26,10 @@ var (
 	sourceReconnects = describe("source_reconnects_total", "Times that following the source broke off.", "reason")
 	snapshotRows     = describe("snapshot_rows", "Rows read in snapshots.", "relation")
 
+	rescansTotal  = describe("rescans_total", "Times that the relation's table was read again.", "relation")
+	rescanRows    = describe("rescan_rows", "Rows read by the rescan that runs, or the last.", "relation")
+	rescanRunning = describe("rescan_running", "1 while the relation's table is being read again.", "relation")
+
 	relationState = describe("relation_state", "1 for the relation's state.", "relation", "state")
 	relationKeys  = describe("relation_keys", "Keys that have values.", "relation")
 	relationEdges = describe("relation_edges", "Edges.", "relation")
@@ -94,6 +98,10 @@ func (c *collector) collectSource(m emitter) {
 		m.counter(sourceSkipped, rows.Null, r.Name, "null")
 		m.counter(sourceSkipped, rows.Negative, r.Name, "negative")
 		m.gauge(snapshotRows, float64(rows.Snapshot), r.Name)
+		rescan := status.Rescans[i]
+		m.counter(rescansTotal, rescan.Ended, r.Name)
+		m.gauge(rescanRows, float64(rescan.Rows), r.Name)
+		m.gauge(rescanRunning, oneIf(rescan.Running), r.Name)
 	}
 }
 

@@ -60,7 +60,7 @@ func newService(c *config.Config, logger *slog.Logger) (_ *service, err error) {
 	}
 	s.index = indexer.NewIndex(relations)
 	began := time.Now()
-	bookmark, loaded, err := s.directory.Load(s.index)
+	bookmark, _, err := s.directory.Load(s.index)
 	if err != nil {
 		return nil, explainDirectory(err)
 	}
@@ -68,7 +68,10 @@ func newService(c *config.Config, logger *slog.Logger) (_ *service, err error) {
 		logger.Info("checkpoint loaded", "took", time.Since(began).Round(time.Millisecond), "edges", countEdges(s.index))
 	}
 	options := followerOptions(c, s.directory.Identity(), logger)
-	options.Bookmark, options.Loaded = bookmark, loaded
+	options.Bookmark = bookmark
+	for _, r := range s.index.Status() {
+		options.States = append(options.States, r.State)
+	}
 	if s.follower, err = canal.NewFollower(options); err != nil {
 		return nil, err
 	}
@@ -85,6 +88,7 @@ func newService(c *config.Config, logger *slog.Logger) (_ *service, err error) {
 		Source:           sourceStatus{s.follower},
 		Checkpoint:       s.applier.Checkpoint,
 		CheckpointStatus: s.checkpointStatus,
+		Rescan:           s.follower.Rescan,
 		Version:          versionText(),
 		MaxLimit:         c.HTTP.MaxLimit,
 		Logger:           logger,
@@ -265,6 +269,10 @@ func (s sourceStatus) Status() query.SourceStatus {
 	for _, n := range status.Reconnects {
 		reconnects += n
 	}
+	var readings []query.Reading
+	for _, r := range status.Rescans {
+		readings = append(readings, query.Reading{Running: r.Running, Rows: r.Rows, Estimated: r.Estimated})
+	}
 	return query.SourceStatus{
 		Address:      status.Address,
 		Flavor:       status.Flavor,
@@ -277,6 +285,7 @@ func (s sourceStatus) Status() query.SourceStatus {
 		Reconnects:   reconnects,
 		HeartbeatAge: age(status.HeardAt),
 		PositionAge:  age(status.PositionAt),
+		Readings:     readings,
 	}
 }
 

@@ -1,0 +1,385 @@
+package canal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/kithdb/kith/canal/gtid"
+	"github.com/kithdb/kith/indexer"
+)
+
+// A rescan reads the table of a relation that is in doubt again, while the
+// relation is served as stale and all relations are followed. It goes part by
+// part: between two batches, when everything up to position A is applied and no
+// group is open, it waits until the source shows A, reads the next rows in the
+// order of an index, and puts them in the place of what the index has there.
+//
+// Why that is right: the rows are of a moment at or after A. What was committed
+// between the two is still to come in the stream, and is applied to rows that
+// have it already, which changes nothing: edges are a set. What an edge is in
+// the end is what the last change after A made of it, or, if there was none,
+// what the part had. So the relation is equal to its table when the stream has
+// come to an end of the binlog that was asked for after the last part. A change
+// of the table's definition on the way puts the relation in doubt again: all
+// begins anew.
+//
+// Where no index is in the order of the edges, they are collected aside (see
+// indexer.Reading), by a unique key, with all changes, and take the place of the
+// relation's contents at the end.
+type rescans struct {
+	db      *sql.DB
+	conn    *sql.Conn
+	active  *rescan
+	rows    int       // of a part
+	turn    time.Time // until then it is the stream's
+	retry   *backoff.ExponentialBackOff
+	retryAt time.Time
+	edges   []indexer.Edge
+}
+
+// rescan is the reading of one relation's table.
+type rescan struct {
+	*follow
+	table   *table
+	index   string   // that is read, empty if that is left to the source
+	columns []string // that the rows are ordered by
+	begins  bool     // no part was read yet
+}
+
+const (
+	// Rows of a part: as many as are read in a twentieth of a second.
+	minPart, firstPart, maxPart = 500, 2000, 1 << 16
+	partTime                    = 50 * time.Millisecond
+	// partTimeout bounds how long the stream may have to wait for a part.
+	partTimeout = 10 * time.Second
+	// glance is how long the stream is waited for between two parts.
+	glance = time.Millisecond
+)
+
+// lastEdge is behind every other one.
+var lastEdge = indexer.Edge{Key: math.MaxUint64, Value: math.MaxUint64}
+
+func newRescans() rescans {
+	r := rescans{rows: firstPart, retry: backoff.NewExponentialBackOff()}
+	r.retry.InitialInterval, r.retry.MaxInterval = 50*time.Millisecond, 15*time.Second
+	return r
+}
+
+// Rescan has the table of a relation read again, from the beginning if that is
+// already being done. It returns at once; any goroutine may call it.
+func (f *Follower) Rescan(relation indexer.RelationID) { f.asked[relation].Store(true) }
+
+// followOn makes the next step while there is a stream: a batch from it, or a
+// part of a rescan. Both get about the same time while both have work.
+func (f *Follower) followOn(ctx context.Context) error {
+	for i, r := range f.assembler.follows {
+		if f.asked[i].Swap(false) {
+			f.doubt(r, "a rescan was asked for")
+		}
+	}
+	f.settle()
+	if len(f.moves) > 0 {
+		return nil
+	}
+	now := time.Now()
+	r := f.rescans.next(f.assembler.follows, now)
+	if r == nil || f.assembler.open || now.Before(f.rescans.turn) && f.stream.arrives(glance) {
+		return f.readStream(ctx)
+	}
+	err := f.readPart(ctx, r)
+	took := time.Since(now)
+	f.fresh.rescan(f.rescans.active)
+	f.rescans.turn = now.Add(2 * took)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		f.rescans.close()
+		wait := f.rescans.retry.NextBackOff()
+		f.rescans.retryAt = now.Add(took + wait)
+		f.rescans.rows = minPart
+		f.logger.Warn("a table could not be read again yet", "relation", r.Name, "error", err, "again_in", wait.Round(time.Millisecond))
+	default:
+		f.rescans.retry.Reset()
+		f.rescans.adapt(took)
+	}
+	return nil
+}
+
+// next returns the relation that is to be read next.
+func (s *rescans) next(follows []*follow, now time.Time) *follow {
+	if now.Before(s.retryAt) {
+		return nil
+	}
+	if s.active != nil {
+		return s.active.follow
+	}
+	for _, r := range follows {
+		if r.due && !now.Before(r.rest) {
+			return r
+		}
+	}
+	return nil
+}
+
+// adapt makes parts as large as can be read in the time that they may take.
+func (s *rescans) adapt(took time.Duration) {
+	switch {
+	case took > 2*partTime:
+		s.rows = max(s.rows/2, minPart)
+	case took < partTime/2:
+		s.rows = min(s.rows*2, maxPart)
+	}
+}
+
+// leave ends the reading of a relation's table.
+func (s *rescans) leave(r *follow) {
+	if s.active != nil && s.active.follow == r {
+		s.active = nil
+	}
+}
+
+func (s *rescans) close() {
+	s.active = nil
+	if s.conn != nil {
+		s.conn.Close()
+		s.conn = nil
+	}
+	if s.db != nil {
+		s.db.Close()
+		s.db = nil
+	}
+}
+
+// connect opens the connection that tables are read on.
+func (s *rescans) connect(ctx context.Context, o *Options, server *server) error {
+	if s.conn != nil {
+		return nil
+	}
+	db, err := o.openDB()
+	if err != nil {
+		return err
+	}
+	s.db = db
+	if s.conn, err = db.Conn(ctx); err != nil {
+		return err
+	}
+	if err := server.checkSame(ctx, s.conn); err != nil {
+		return err
+	}
+	for _, statement := range []string{
+		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+		"SET SESSION lock_wait_timeout = 1", // the stream waits as well
+		noTimeLimit(server),
+	} {
+		if _, err := s.conn.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("prepare the rescan: %s: %w", statement, err)
+		}
+	}
+	return nil
+}
+
+// readPart reads the next part of a relation's table, or looks at the table
+// before the first one.
+func (f *Follower) readPart(ctx context.Context, r *follow) error {
+	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
+	if err := f.rescans.connect(ctx, &f.o, f.server); err != nil {
+		return err
+	}
+	s := f.rescans.active
+	if s == nil {
+		return f.beginRescan(ctx, r)
+	}
+	if r.reached == nil || *r.reached != lastEdge {
+		edges, err := f.shownEdges(ctx, s)
+		if err != nil {
+			return err
+		}
+		f.addPart(s, edges)
+		if len(edges) == f.rescans.rows {
+			return nil
+		}
+	}
+	end, err := f.server.readEnd(ctx, f.rescans.conn)
+	if err != nil {
+		return err
+	}
+	r.due, r.reached, r.converged = false, &lastEdge, &end
+	f.rescans.active = nil
+	f.counters.rescans[r.id].Add(1)
+	f.logger.Info("table is read again", "relation", r.Name, "rows", f.counters.rescanRows[r.id].Load(),
+		"took", time.Since(r.began).Round(time.Millisecond))
+	return nil
+}
+
+// addPart puts what was read into the batch.
+func (f *Follower) addPart(s *rescan, edges []indexer.Edge) {
+	part := indexer.Reading{Relation: s.id, Edges: edges, Last: lastEdge, Aside: s.aside, Begins: s.begins}
+	if s.reached != nil {
+		part.First = following(*s.reached)
+	}
+	reached := lastEdge
+	if n := len(edges); n == f.rescans.rows {
+		reached = edges[n-1]
+		if len(s.columns) == 1 {
+			reached = s.behind(reached)
+		}
+	}
+	part.Last = reached
+	s.reached, s.begins = &reached, false
+	f.readings = append(f.readings, part)
+	f.counters.rescanRows[s.id].Add(uint64(len(edges)))
+}
+
+// behind returns the last edge that a row with the same value in the one column
+// that the rows are ordered by could have.
+func (s *rescan) behind(e indexer.Edge) indexer.Edge {
+	if !s.aside {
+		e.Value = math.MaxUint64
+	}
+	return e
+}
+
+// following returns the edge after e, which is not the last.
+func following(e indexer.Edge) indexer.Edge {
+	if e.Value++; e.Value == 0 {
+		e.Key++
+	}
+	return e
+}
+
+// beginRescan looks at the table of a relation. It halts the relation if it
+// cannot be read from it.
+func (f *Follower) beginRescan(ctx context.Context, r *follow) error {
+	a, conn := f.assembler, f.rescans.conn
+	t, unfit, err := f.examine(ctx, conn, f.server, []*follow{r})
+	if err != nil {
+		return err
+	}
+	if unfit[0] != nil {
+		f.halt(r, unfit[0].Error())
+		return nil
+	}
+	var guess uint64
+	err = conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(TABLE_ROWS), 0) FROM information_schema.TABLES "+
+		"WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", t.Schema, t.Name).Scan(&guess)
+	if err != nil {
+		return fmt.Errorf("estimate the rows of table %s: %w", t, err)
+	}
+	if known := a.tables[a.key(r)]; known != nil && known.sameColumns(t) {
+		t.Fingerprint = known.Fingerprint
+	} else if known != nil { // the stream may have yet to tell of it
+		for _, other := range a.followsOf(a.key(r)) {
+			f.doubt(other, "the table is no longer defined as it was")
+		}
+	}
+	if r.state == indexer.Halted {
+		r.state = indexer.Stale
+		f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: r.state,
+			Reason: fmt.Sprintf("table %s fits again, and is being read", t)})
+	}
+	a.define(t)
+	s := &rescan{follow: r, table: t, begins: true}
+	var sorted bool
+	s.index, s.columns, sorted = t.scanOrder(r.Key, r.Value)
+	if r.aside = !sorted; r.aside {
+		r.reached = nil
+	}
+	r.began = time.Now()
+	f.rescans.active = s
+	f.counters.rescanRows[r.id].Store(0)
+	f.counters.rescanGuess[r.id].Store(guess)
+	f.logger.Info("reading table again", "table", t.String(), "relation", r.Name, "rows_estimated", guess, "index", s.index, "aside", r.aside)
+	return nil
+}
+
+// shownEdges reads the next rows as soon as the source shows everything that is
+// applied.
+func (f *Follower) shownEdges(ctx context.Context, s *rescan) ([]indexer.Edge, error) {
+	conn := f.rescans.conn
+	end, err := f.server.awaitShown(ctx, conn, s.table, f.tracker.Position(), f.end)
+	if err != nil {
+		return nil, err
+	}
+	edges, err := s.appendEdges(ctx, conn, f.rescans.edges[:0], f.rescans.rows)
+	if isServerError(err, errNoSuchIndex) { // it is invisible
+		s.index = ""
+		edges, err = s.appendEdges(ctx, conn, f.rescans.edges[:0], f.rescans.rows)
+	}
+	f.rescans.edges = edges[:0]
+	_, ended := conn.ExecContext(ctx, end)
+	return edges, errors.Join(err, ended)
+}
+
+// awaitShown waits until the source shows what it had at a position (whose place
+// in its binlog is at, if known), and makes the connection read that or later. It
+// returns the statement that ends the reading.
+//
+// The binlog is sent before its commits can be seen, hence the wait. On MySQL a
+// transaction enters gtid_executed when it can be seen. MariaDB tells the place
+// of a read view. MySQL without GTIDs tells nothing; but a transaction holds its
+// tables until it can be seen, so a lock waits for those that are sent already.
+func (s *server) awaitShown(ctx context.Context, conn *sql.Conn, t *table, position gtid.Position, at gtid.Coordinates) (string, error) {
+	switch s.kind {
+	case gtid.MySQL:
+		var timeout int
+		err := conn.QueryRowContext(ctx, "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 1)", position.String()).Scan(&timeout)
+		if err != nil || timeout != 0 {
+			return "", errors.Join(errors.New("the source does not show what is applied here"), err)
+		}
+		return "DO 0", nil
+	case gtid.File:
+		_, err := conn.ExecContext(ctx, "LOCK TABLES "+quote(t.Schema)+"."+quote(t.Name)+" READ")
+		return "UNLOCK TABLES", err
+	}
+	for {
+		if _, err := conn.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
+			return "", err
+		}
+		shown, err := viewShows(ctx, conn, position, at)
+		if shown || err != nil {
+			return "COMMIT", err
+		}
+		if _, err := conn.ExecContext(ctx, "COMMIT"); err != nil {
+			return "", err
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return "", fmt.Errorf("the source does not show what is applied here: %w", ctx.Err())
+		}
+	}
+}
+
+// viewShows says whether the read view of a connection to MariaDB has everything
+// up to a position. A view ends between two groups, so that its place in the
+// binlog tells, which is had without reading the file.
+func viewShows(ctx context.Context, conn *sql.Conn, position gtid.Position, at gtid.Coordinates) (bool, error) {
+	place, err := viewPlace(ctx, conn)
+	if err != nil {
+		return false, err
+	}
+	if at.Offset > firstEvent { // else it is no more than the file
+		return place.Reaches(at), nil
+	}
+	view, err := positionOf(ctx, conn, place)
+	return err == nil && view.Covers(position), err
+}
+
+// readEnd returns a place at which the stream has brought everything that could
+// be read before.
+func (s *server) readEnd(ctx context.Context, conn *sql.Conn) (target, error) {
+	if s.kind == gtid.MySQL {
+		end, err := s.binlogEnd(ctx, conn)
+		return target{end: end}, err
+	}
+	position, err := s.committed(ctx, conn)
+	return target{position: position}, err
+}

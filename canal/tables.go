@@ -1,0 +1,123 @@
+package canal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/kithdb/kith/indexer"
+)
+
+// checkTables checks the tables at the first connection of a process, when they
+// are read for the first time, and when the source demands more of them than it
+// did. It returns those to read, if reading.
+//
+// A relation that has nothing to serve yet and cannot be read from its table
+// ends the start of a process: it is a mistake in the configuration. Later, and
+// with something to serve, it is halted alone.
+func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, reading, demandsMore bool) ([]*snapshotTable, error) {
+	var faults []error
+	var read []*snapshotTable
+	a := f.assembler
+	remembered := a.tables
+	a.tables = make(map[tableKey]*table)
+	for _, t := range remembered {
+		a.tables[a.keyOf(t.Schema, t.Name)] = t // now that we know how names compare
+	}
+	for _, group := range f.byTable() {
+		if f.checked && !reading && !demandsMore {
+			break
+		}
+		t, unfit, err := f.examine(ctx, q, s, group)
+		if err != nil {
+			return nil, err
+		}
+		key, fit := a.key(group[0]), group[:0:0]
+		for i, r := range group {
+			switch {
+			case unfit[i] == nil:
+				fit = append(fit, r)
+			case r.state == indexer.Loading && !f.checked:
+				faults = append(faults, unfit[i])
+			case r.state != indexer.Halted:
+				f.halt(r, unfit[i].Error())
+			}
+		}
+		if known := a.tables[key]; known != nil && t != nil && known.sameColumns(t) {
+			t.Fingerprint = known.Fingerprint
+		} else {
+			f.doubtAll(fit, "the table was altered while kith did not follow it")
+		}
+		if t == nil {
+			continue
+		}
+		a.tables[key] = t
+		if reading && len(fit) > 0 {
+			read = append(read, newSnapshotTable(t, fit))
+		}
+	}
+	if len(faults) > 0 {
+		return nil, &refusal{errors.Join(faults...)}
+	}
+	f.checked = true
+	a.followTables()
+	f.retryHalted()
+	return read, nil
+}
+
+// examine reads the definition of the table of a group of relations, nil if it
+// cannot be followed at all. It returns for each relation why it cannot be read
+// from it, or nil.
+func (f *Follower) examine(ctx context.Context, q queryer, s *server, group []*follow) (*table, []error, error) {
+	unfit := make([]error, len(group))
+	t, err := readTable(ctx, q, group[0].Schema, group[0].Table, f.o.User)
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		for i, r := range group {
+			unfit[i] = fmt.Errorf("relation %s cannot be read: %w", r.Name, refused.error)
+		}
+		return nil, unfit, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, r := range group {
+		if fault := t.check(r.Relation, s); fault != nil {
+			text := strings.ReplaceAll(fault.Error(), "\n", "; ")
+			unfit[i] = fmt.Errorf("relation %s cannot be read from table %s: %s", r.Name, t, text)
+		}
+	}
+	return t, unfit, nil
+}
+
+// byTable returns the relations, those of one table together, in the order of
+// the configuration.
+func (f *Follower) byTable() [][]*follow {
+	var groups [][]*follow
+	place := make(map[tableKey]int)
+	for _, r := range f.assembler.follows {
+		key := f.assembler.key(r)
+		i, ok := place[key]
+		if !ok {
+			i = len(groups)
+			place[key] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], r)
+	}
+	return groups
+}
+
+// newSnapshotTable plans the reading of a table for its relations.
+func newSnapshotTable(t *table, group []*follow) *snapshotTable {
+	st := &snapshotTable{table: t}
+	for _, r := range group {
+		key, _ := t.column(r.Key)
+		value, _ := t.column(r.Value)
+		e := edgePlan{relation: r.id}
+		st.columns, e.key = appendEdgeColumn(st.columns, key)
+		st.columns, e.value = appendEdgeColumn(st.columns, value)
+		st.edges = append(st.edges, e)
+	}
+	return st
+}
