@@ -236,6 +236,7 @@ func (f *Follower) addPart(s *rescan, edges []indexer.Edge) {
 	s.reached, s.begins = &reached, false
 	f.readings = append(f.readings, part)
 	f.counters.rescanRows[s.id].Add(uint64(len(edges)))
+	f.counters.snapshotRows[s.id].Add(uint64(len(edges)))
 }
 
 // behind returns the last edge that a row with the same value in the one column
@@ -264,7 +265,7 @@ func (f *Follower) beginRescan(ctx context.Context, r *follow) error {
 		return err
 	}
 	if unfit[0] != nil {
-		f.halt(r, unfit[0].Error())
+		f.halt(r, unfit[0])
 		return nil
 	}
 	var guess uint64

@@ -51,7 +51,7 @@ type Rescan struct {
 // Rows counts the rows read for a relation since the process started.
 type Rows struct {
 	Inserted, Updated, Deleted uint64 // in the binlog
-	Snapshot                   uint64 // in snapshots
+	Snapshot                   uint64 // in the table, by the snapshot and by rescans
 	Null, Negative             uint64 // those of all that were no edge, by reason
 }
 

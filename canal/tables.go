@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/kithdb/kith/indexer"
 )
@@ -41,7 +40,7 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 			case r.state == indexer.Loading && !f.checked:
 				faults = append(faults, unfit[i])
 			case r.state != indexer.Halted:
-				f.halt(r, unfit[i].Error())
+				f.halt(r, unfit[i])
 			}
 		}
 		if known := a.tables[key]; known != nil && t != nil && known.sameColumns(t) {
@@ -62,7 +61,6 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 	}
 	f.checked = true
 	a.followTables()
-	f.retryHalted()
 	return read, nil
 }
 
@@ -82,9 +80,8 @@ func (f *Follower) examine(ctx context.Context, q queryer, s *server, group []*f
 		return nil, nil, err
 	}
 	for i, r := range group {
-		if fault := t.check(r.Relation, s); fault != nil {
-			text := strings.ReplaceAll(fault.Error(), "\n", "; ")
-			unfit[i] = fmt.Errorf("relation %s cannot be read from table %s: %s", r.Name, t, text)
+		for _, fault := range single(t.check(r.Relation, s)) {
+			unfit[i] = errors.Join(unfit[i], fmt.Errorf("relation %s cannot be read from table %s: %w", r.Name, t, fault))
 		}
 	}
 	return t, unfit, nil
@@ -120,4 +117,15 @@ func newSnapshotTable(t *table, group []*follow) *snapshotTable {
 		st.edges = append(st.edges, e)
 	}
 	return st
+}
+
+// single returns the errors that were joined into one, none for nil.
+func single(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
 }

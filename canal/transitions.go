@@ -2,6 +2,7 @@ package canal
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kithdb/kith/canal/gtid"
@@ -17,9 +18,13 @@ import (
 func (f *Follower) doubt(r *follow, reason string) {
 	reason = f.told(r, reason)
 	f.rescans.leave(r)
+	if r.state == indexer.Halted {
+		r.rest = time.Time{}
+		return
+	}
 	again := r.due && r.reached == nil && r.state != indexer.Live
 	r.due, r.reached, r.since, r.converged = true, nil, nil, nil
-	if again || r.state == indexer.Halted {
+	if again {
 		return
 	}
 	if r.state == indexer.Live {
@@ -61,9 +66,14 @@ func (f *Follower) lose(reason error) {
 
 // halt stops a relation that cannot be read from its table as it is now. It keeps
 // what it has.
-func (f *Follower) halt(r *follow, reason string) {
+//
+// The table is looked at again when a statement may have changed it, and now and
+// then for what no statement tells, such as a right to read it.
+func (f *Follower) halt(r *follow, fault error) {
+	reason := strings.ReplaceAll(fault.Error(), "\n", "; ")
 	f.rescans.leave(r)
-	r.due, r.reached, r.since, r.converged = false, nil, nil, nil
+	r.due, r.reached, r.since, r.converged = true, nil, nil, nil
+	r.rest = time.Now().Add(time.Minute)
 	if r.state == indexer.Halted && r.halted == reason {
 		return
 	}
@@ -72,13 +82,6 @@ func (f *Follower) halt(r *follow, reason string) {
 	reason = f.told(r, reason) + ". It goes on by itself once the table fits again"
 	f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: indexer.Halted, Reason: reason})
 	f.logger.Error("relation is halted: it is no longer followed, and its answers say so", "relation", r.Name, "reason", reason)
-}
-
-// retryHalted has the tables of halted relations looked at again.
-func (f *Follower) retryHalted() {
-	for _, r := range f.assembler.follows {
-		r.due = r.due || r.state == indexer.Halted
-	}
 }
 
 // told returns a reason with its table and place.

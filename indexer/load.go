@@ -176,12 +176,15 @@ func (d *Directory) setAside(file string, reason error) error {
 // Prove compares all that Load has loaded with its checksums, until that is done
 // or ctx ends. What is damaged it says, and the relation is Stale from then on.
 // Lists that are asked for meanwhile are compared before they are answered. It
-// may run beside everything else.
-func (d *Directory) Prove(ctx context.Context) {
+// may run beside everything else. It returns the names of the relations that are
+// damaged, whose tables must be read again.
+func (d *Directory) Prove(ctx context.Context) (damaged []string) {
 	for _, t := range d.loaded {
 		if err := t.index.Prove(ctx); err != nil && ctx.Err() == nil {
 			d.logger.Error("checkpoint is damaged: the relation lacks edges until its table is read again",
 				"relation", t.key.relation, "tree", t.key.tree, "file", t.file.name, "error", err)
+			damaged = append(damaged, t.key.relation)
 		}
 	}
+	return damaged
 }

@@ -24,7 +24,7 @@ var (
 	sourceRows       = describe("source_rows_total", "Rows of the relation's table read from the binlog.", "relation", "op")
 	sourceSkipped    = describe("source_skipped_rows_total", "Rows that are no edge.", "relation", "reason")
 	sourceReconnects = describe("source_reconnects_total", "Times that following the source broke off.", "reason")
-	snapshotRows     = describe("snapshot_rows", "Rows read in snapshots.", "relation")
+	snapshotRows     = describe("snapshot_rows", "Rows read from the relation's table, by the snapshot and by rescans.", "relation")
 
 	rescansTotal  = describe("rescans_total", "Times that the relation's table was read again.", "relation")
 	rescanRows    = describe("rescan_rows", "Rows read by the rescan that runs, or the last.", "relation")

@@ -167,7 +167,7 @@ func (s *service) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.applier.Run(ctx) })
 	group.Go(func() error { s.applier.WriteCheckpoints(); return nil })
-	group.Go(func() error { s.directory.Prove(ctx); return nil })
+	group.Go(func() error { s.prove(ctx); return nil })
 	group.Go(func() error { return serveUntil(ctx, s.server, s.listener) })
 	if s.debugServer != nil {
 		s.logger.Info("serving profiles", "debug", s.debugListener.Addr().String())
@@ -178,6 +178,14 @@ func (s *service) run(ctx context.Context) error {
 		s.logger.Info("stopped", "position", s.follower.Position())
 	}
 	return err
+}
+
+// prove has the tables read again of which the checkpoint is damaged.
+func (s *service) prove(ctx context.Context) {
+	for _, name := range s.directory.Prove(ctx) {
+		relation, _ := s.index.Relation(name)
+		s.follower.Rescan(relation)
+	}
 }
 
 // serveUntil serves until ctx ends, then lets the requests under way end.
