@@ -56,9 +56,10 @@ func (w *Worker) Latency(o Latency, l *Latencies) error {
 
 	var stop atomic.Bool
 	var writer sync.WaitGroup
-	applied := 0
+	applied, began := 0, make(chan struct{})
 	start := time.Now()
 	writer.Go(func() {
+		close(began)
 		for !stop.Load() {
 			for part := range slices.Chunk(o.Changes, o.Batch) {
 				apply(part)
@@ -66,6 +67,7 @@ func (w *Worker) Latency(o Latency, l *Latencies) error {
 			}
 		}
 	})
+	<-began
 	l.BusyP50, l.BusyP99 = timeReads(read, o.Edges)
 	stop.Store(true)
 	writer.Wait()
