@@ -49,8 +49,9 @@ func (e *epochs) enter() *place {
 	}
 }
 
-// leave says that the reader looks at no node any more.
-func (p *place) leave() { p.epoch.Store(0) }
+// leave says that the reader looks at no node any more. To release is enough:
+// who finds the place free finds all that was read before it.
+func (p *place) leave() { storeWordOf(&p.epoch, 0) }
 
 // rest returns the places after these, new ones if there are none.
 func (ps *places) rest() *places {

@@ -93,11 +93,11 @@ func (x *inner) search(e Edge) int {
 	var lo int
 	switch x.kw {
 	case 2:
-		lo = above16(x.b[innerHeader:], x.n-1, key)
+		lo = above16(&x.b[innerHeader], x.n-1, key)
 	case 4:
-		lo = above32(x.b[innerHeader:], x.n-1, key)
+		lo = above32(&x.b[innerHeader], x.n-1, key)
 	default:
-		lo = above64(x.b[innerHeader:], x.n-1, key)
+		lo = above64(&x.b[innerHeader], x.n-1, key)
 	}
 	// lo separators are of keys up to e's; those of its own key count by value.
 	if lo == 0 || number(x.b, innerHeader, x.kw, lo-1) != key || number(x.b, x.values, x.vw, lo-1) <= e.Value {
@@ -115,43 +115,77 @@ func (x *inner) search(e Edge) int {
 	return from
 }
 
-// above16 returns how many of n ascending numbers are at most x. Its loop, as
-// that of its kin, has no branch that depends on the numbers: such a one would
-// be foretold wrongly every other time.
-func above16(b []byte, n int, x uint64) int {
-	at := uint(0)
-	for left := uint(n); left > 0; {
-		half := (left + 1) / 2
-		at += half & atMost(uint64(binary.LittleEndian.Uint16(b[2*(at+half)-2:])), x)
-		left -= half
+// block is how many separators are compared side by side.
+const block = 16
+
+// above16 returns how many of n ascending numbers are at most x: of the last
+// numbers of all blocks first, then of those of one block. No step of it waits
+// for another, and no branch depends on the numbers, which would be foretold
+// wrongly every other time. So are its kin.
+func above16(p *byte, n int, x uint64) int {
+	if n < block {
+		at := 0
+		for i := range n {
+			at += atMost(load16(p, i), x)
+		}
+		return at
 	}
-	return int(at)
+	at := 0
+	for last := block - 1; last < n; last += block {
+		at += block * atMost(load16(p, last), x)
+	}
+	at = min(at, n-block)
+	more := 0
+	for i := at; i < at+block; i += 4 {
+		more += atMost(load16(p, i), x) + atMost(load16(p, i+1), x) + atMost(load16(p, i+2), x) + atMost(load16(p, i+3), x)
+	}
+	return at + more
 }
 
-func above32(b []byte, n int, x uint64) int {
-	at := uint(0)
-	for left := uint(n); left > 0; {
-		half := (left + 1) / 2
-		at += half & atMost(uint64(binary.LittleEndian.Uint32(b[4*(at+half)-4:])), x)
-		left -= half
+func above32(p *byte, n int, x uint64) int {
+	if n < block {
+		at := 0
+		for i := range n {
+			at += atMost(load32(p, i), x)
+		}
+		return at
 	}
-	return int(at)
+	at := 0
+	for last := block - 1; last < n; last += block {
+		at += block * atMost(load32(p, last), x)
+	}
+	at = min(at, n-block)
+	more := 0
+	for i := at; i < at+block; i += 4 {
+		more += atMost(load32(p, i), x) + atMost(load32(p, i+1), x) + atMost(load32(p, i+2), x) + atMost(load32(p, i+3), x)
+	}
+	return at + more
 }
 
-func above64(b []byte, n int, x uint64) int {
-	at := uint(0)
-	for left := uint(n); left > 0; {
-		half := (left + 1) / 2
-		at += half & atMost(binary.LittleEndian.Uint64(b[8*(at+half)-8:]), x)
-		left -= half
+func above64(p *byte, n int, x uint64) int {
+	if n < block {
+		at := 0
+		for i := range n {
+			at += atMost(load64(p, i), x)
+		}
+		return at
 	}
-	return int(at)
+	at := 0
+	for last := block - 1; last < n; last += block {
+		at += block * atMost(load64(p, last), x)
+	}
+	at = min(at, n-block)
+	more := 0
+	for i := at; i < at+block; i += 4 {
+		more += atMost(load64(p, i), x) + atMost(load64(p, i+1), x) + atMost(load64(p, i+2), x) + atMost(load64(p, i+3), x)
+	}
+	return at + more
 }
 
-// atMost returns all ones if v <= x, else 0.
-func atMost(v, x uint64) uint {
+// atMost returns 1 if v <= x, else 0.
+func atMost(v, x uint64) int {
 	_, greater := bits.Sub64(x, v, 0)
-	return uint(greater) - 1
+	return int(1 - greater)
 }
 
 func (x *inner) child(i int) ref       { return ref(loadWord(x.b, x.children+8*i)) }

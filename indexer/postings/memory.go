@@ -1,6 +1,7 @@
 package postings
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -110,6 +111,23 @@ func loadAt(p *byte) uint64 { return atomic.LoadUint64((*uint64)(unsafe.Pointer(
 // storeWord writes the aligned word at b[i], after all that was written before.
 func storeWord(b []byte, i int, v uint64) {
 	storeRelease((*uint64)(unsafe.Pointer(&b[i])), v)
+}
+
+// storeWordOf is storeWord for a word of the Go heap.
+func storeWordOf(p *atomic.Uint64, v uint64) { storeRelease((*uint64)(unsafe.Pointer(p)), v) }
+
+// load16, load32 and load64 read number i of those from p on, which must be
+// there: nobody looks whether they are.
+func load16(p *byte, i int) uint64 {
+	return uint64(binary.LittleEndian.Uint16((*[2]byte)(unsafe.Add(unsafe.Pointer(p), 2*i))[:]))
+}
+
+func load32(p *byte, i int) uint64 {
+	return uint64(binary.LittleEndian.Uint32((*[4]byte)(unsafe.Add(unsafe.Pointer(p), 4*i))[:]))
+}
+
+func load64(p *byte, i int) uint64 {
+	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(unsafe.Pointer(p), 8*i))[:])
 }
 
 // stackHint returns a number that is the same for a goroutine most of the
