@@ -96,7 +96,8 @@ func (x *Index) apply(c *Change) (added, removed int) {
 		lone = !s.has
 		b, v = w.enc.add(&l, &s, e.Key, e.Value)
 	case Remove:
-		lone = s.at.n == 1 && l.count(e.Key) == 1
+		n, _ := l.count(e.Key)
+		lone = n == 1
 		delta = -1
 		b, v = w.enc.remove(&l, &s, e.Value)
 	default:
@@ -268,5 +269,6 @@ func (x *Index) elsewhere(key uint64) bool {
 		return false
 	}
 	l := x.w.parse()
-	return x.w.t.count(key) > uint64(l.count(key))
+	here, _ := l.count(key)
+	return x.w.t.count(key) > uint64(here)
 }

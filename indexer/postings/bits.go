@@ -114,8 +114,8 @@ func setBit(b []byte, pos int) { b[pos>>3] |= 1 << (pos & 7) }
 
 // selectOne returns the place of the r-th one (from 0) of w, which has more
 // than r of them: the byte by prefix sums of the bytes' counts side by side
-// (Vigna, "Broadword implementation of rank/select queries", 2008), the bit by
-// clearing those before it.
+// (Vigna, "Broadword implementation of rank/select queries", 2008), the bit in
+// it by a table.
 func selectOne(w uint64, r int) int {
 	const lsb, msb = 0x0101010101010101, 0x8080808080808080
 	s := w - w>>1&0x5555555555555555
@@ -125,9 +125,15 @@ func selectOne(w uint64, r int) int {
 	before := ((uint64(r)*lsb | msb) - s) & msb
 	shift := bits.OnesCount64(before) * 8
 	r -= int(s << 8 >> shift & 0xff)
-	w >>= shift
-	for ; r > 0; r-- {
-		w &= w - 1
-	}
-	return shift + bits.TrailingZeros64(w)
+	return shift + int(onesOf[w>>shift&0xff][r&7])
 }
+
+// onesOf are the places of the ones of every byte.
+var onesOf = func() (all [256][8]uint8) {
+	for b := range all {
+		for r, rest := 0, uint8(b); rest != 0; r, rest = r+1, rest&(rest-1) {
+			all[b][r] = uint8(bits.TrailingZeros8(rest))
+		}
+	}
+	return all
+}()

@@ -47,16 +47,18 @@ const (
 
 // leaf is a view of an encoded leaf: the header taken apart.
 type leaf struct {
-	b       []byte
-	baseKey uint64
-	baseVal uint64
-	shared  uint64 // largest number of the shared universe
-	keys    run
-	n       int // entries
-	tags    int // first byte of the tags
-	bw      uint
-	split   bool
-	end     int // bits used
+	b        []byte
+	baseKey  uint64
+	baseVal  uint64
+	shared   uint64      // largest number of the shared universe
+	lengths  *runLengths // of runs in it, to which exponent bits a value are added
+	exponent int
+	keys     run
+	n        int // entries
+	tags     int // first byte of the tags
+	bw       uint
+	split    bool
+	end      int // bits used
 }
 
 // parseLeaf reads the header of the leaf that starts at b[0].
@@ -72,7 +74,9 @@ func (l *leaf) parse(b []byte) {
 	kb, vb := uint(h>>38&15), uint(h>>42&15)
 	l.b = b
 	l.n = int(h & (1<<11 - 1))
-	l.shared = universe(h >> 21 & (1<<10 - 1)).max()
+	shared := universe(h >> 21 & (1<<10 - 1))
+	l.shared = shared.max()
+	l.lengths, l.exponent = shared.lengths()
 	l.bw = uint(h >> 31 & (1<<7 - 1))
 	l.split = h>>46&1 != 0
 	l.end = int(h >> 47 & (1<<15 - 1))
@@ -130,16 +134,18 @@ func (l *leaf) position(e int) int {
 	if s > 0 {
 		pos = int(load(l.b, l.tags+l.n+2*(s-1)) & 0xffff)
 	}
+	values := 0 // of entries in the shared universe
 	for _, tag := range l.b[l.tags+s*sampleEvery : l.tags+e] {
 		if tag < ownTag {
-			pos += runBits(int(tag), l.shared)
-		} else {
-			var own entry
-			own.read(l, tag, pos)
-			pos = own.end()
+			values += int(tag)
+			pos += int(l.lengths[tag])
+			continue
 		}
+		var own entry
+		own.read(l, tag, pos+values*l.exponent)
+		pos = own.end() - values*l.exponent
 	}
-	return pos
+	return pos + values*l.exponent
 }
 
 // entryAt returns entry e.
@@ -212,21 +218,21 @@ func (l *leaf) contains(key, value uint64) bool {
 	return s.found
 }
 
-// count returns the number of key's values in the leaf.
-func (l *leaf) count(key uint64) int {
+// count returns the number of key's values in the leaf, and whether the leaf
+// has no greater key, so that the next one may have more.
+func (l *leaf) count(key uint64) (n int, last bool) {
 	e, ok := l.find(key)
 	if !ok {
-		return 0
+		return 0, e == l.n
 	}
 	if tag := l.tag(e); !l.split && tag != longTag {
-		return int(tag &^ ownTag)
+		return int(tag &^ ownTag), e == l.n-1
 	}
-	n := 0
 	at := l.entryAt(e)
-	for last := e + l.entriesOf(e) - 1; ; e++ {
+	for end := e + l.entriesOf(e) - 1; ; e++ {
 		n += at.n
-		if e == last {
-			return n
+		if e == end {
+			return n, e == l.n-1
 		}
 		at = l.entryFrom(l.tag(e+1), at.end())
 	}

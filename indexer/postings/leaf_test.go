@@ -97,7 +97,7 @@ func checkLeaf(t *rapid.T, l *leaf, edges []Edge) {
 		}
 	}
 	for key, want := range counts {
-		if got := l.count(key); got != want {
+		if got, _ := l.count(key); got != want {
 			t.Fatalf("count of %d = %d, want %d", key, got, want)
 		}
 	}

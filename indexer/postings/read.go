@@ -31,20 +31,58 @@ func (x *Index) Contains(key, value uint64) bool {
 // together.
 func (x *Index) ContainsMany(dst []bool, edges []Edge) []bool {
 	var leaves [group]ref
-	var l leaf
+	var lookups [group]lookup
 	for len(edges) > 0 {
 		part := edges[:min(len(edges), group)]
 		in := x.enter()
 		t := x.tree.Load()
 		t.leavesOf(&leaves, part)
 		for i, e := range part {
-			l.parse(t.arena.leaf(leaves[i]))
-			dst = append(dst, l.contains(e.Key, e.Value))
+			lookups[i].find(t.arena.leaf(leaves[i]), e.Key)
+		}
+		for i, e := range part {
+			dst = append(dst, lookups[i].contains(e))
 		}
 		x.leave(in)
 		edges = edges[len(part):]
 	}
 	return dst
+}
+
+// lookup is a lookup on its way: the entry that may have the edge is known, and
+// asked for.
+type lookup struct {
+	b     []byte
+	at    entry
+	has   bool // the leaf has the key
+	split bool // maybe in several entries
+}
+
+// find finds the key's entry in the leaf that starts at b[0].
+func (p *lookup) find(b []byte, key uint64) {
+	var l leaf
+	l.parse(b)
+	var e int
+	p.b, p.split = b, l.split
+	if e, p.has = l.find(key); !p.has {
+		return
+	}
+	p.at.read(&l, l.tag(e), l.position(e))
+	first := p.at.pos / 512
+	prefetch(&b[first*64], min(p.at.end()/512-first+1, maxLines))
+}
+
+// contains reports whether the leaf has the edge.
+func (p *lookup) contains(e Edge) bool {
+	switch {
+	case !p.has:
+		return false
+	case p.split:
+		l := parseLeaf(p.b)
+		return l.contains(e.Key, e.Value)
+	}
+	_, found := p.at.seek(p.b, e.Value)
+	return found
 }
 
 // group is how many lookups go down the tree together.
@@ -110,13 +148,16 @@ func (x *Index) AppendValues(dst []uint64, key uint64, page Page) []uint64 {
 		in := x.enter()
 		bounds := x.tree.Load().leafAt(&l, from)
 		start := len(dst)
-		dst = l.appendFrom(dst, from, left)
+		var last, more bool
+		dst, last = l.appendFrom(dst, from, left)
+		if last {
+			from, more = bounds.to()
+		}
 		x.leave(in)
 		left -= len(dst) - start
-		if left == 0 || !bounds.hasTo || bounds.to.Key != key {
+		if left == 0 || !more || from.Key != key {
 			return dst
 		}
-		from = bounds.to
 	}
 }
 
@@ -136,24 +177,27 @@ func (x *Index) appendDown(dst []uint64, key uint64, page Page, left int) []uint
 		bounds := x.tree.Load().leafAt(&l, to)
 		start := len(dst)
 		dst = l.appendDown(dst, to, left)
+		first := bounds.from()
 		x.leave(in)
 		left -= len(dst) - start
-		if left == 0 || bounds.from.Key != key || bounds.from.Value == 0 {
+		if left == 0 || first.Key != key || first.Value == 0 {
 			return dst
 		}
-		to.Value = bounds.from.Value - 1
+		to.Value = first.Value - 1
 	}
 }
 
-// appendFrom appends up to limit values of from's key, from from's value on.
-func (l *leaf) appendFrom(dst []uint64, from Edge, limit int) []uint64 {
+// appendFrom appends up to limit values of from's key, from from's value on. It
+// returns whether the leaf has no greater key, so that the next one may have
+// more values.
+func (l *leaf) appendFrom(dst []uint64, from Edge, limit int) (values []uint64, last bool) {
 	var s spot
 	l.seek(&s, from.Key, from.Value)
 	if !s.has {
-		return dst
+		return dst, s.e == l.n
 	}
 	at, i := &s.at, s.i
-	for e, last := s.e, s.e+l.entriesOf(s.e)-1; ; e++ {
+	for e, end := s.e, s.e+l.entriesOf(s.e)-1; ; e++ {
 		stop := at.n
 		if limit < stop-i {
 			stop = i + limit
@@ -162,8 +206,8 @@ func (l *leaf) appendFrom(dst []uint64, from Edge, limit int) []uint64 {
 			dst = at.appendTo(dst, l.b, at.base, i, stop)
 			limit -= stop - i
 		}
-		if e == last || limit == 0 {
-			return dst
+		if e == end || limit == 0 {
+			return dst, e == l.n-1
 		}
 		at.read(l, l.tag(e+1), at.end())
 		i = 0
@@ -220,11 +264,12 @@ func (x *Index) AppendKeys(dst []uint64, after uint64, hasAfter bool, limit int)
 				dst = append(dst, key)
 			}
 		}
+		next, more := bounds.to()
 		x.leave(in)
-		if !bounds.hasTo {
+		if !more {
 			break
 		}
-		from = bounds.to
+		from = next
 	}
 	return dst
 }

@@ -43,8 +43,9 @@ func (x *Index) readLists(dst *lists, from Edge) (Edge, bool) {
 	var l leaf
 	bounds := x.tree.Load().leafAt(&l, from)
 	l.read(dst, from)
+	next, more := bounds.to()
 	x.leave(in)
-	return bounds.to, bounds.hasTo
+	return next, more
 }
 
 // read puts the leaf's lists from from on in the place of those in dst.
@@ -74,12 +75,13 @@ func (x *Index) appendLeaf(dst []Edge, from Edge) ([]Edge, Edge, bool) {
 	var l leaf
 	bounds := x.tree.Load().leafAt(&l, from)
 	dst = l.appendEdges(dst)
+	next, more := bounds.to()
 	x.leave(in)
 	skip := 0
 	for skip < len(dst) && dst[skip].less(from) {
 		skip++
 	}
-	return append(dst[:0], dst[skip:]...), bounds.to, bounds.hasTo
+	return append(dst[:0], dst[skip:]...), next, more
 }
 
 // All walks over every key and its values, keys ascending. The slice is valid

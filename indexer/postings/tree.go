@@ -61,11 +61,11 @@ func (t *tree) leafOf(e Edge) ref {
 	}
 }
 
-// leafAt reads the leaf in whose range the edge is, and returns the range.
-func (t *tree) leafAt(l *leaf, e Edge) reach {
-	var in reach
-	r := ref(t.root.Load())
-	b := t.arena.node(r)
+// leafAt reads the leaf in whose range the edge is, and returns the range's
+// bounds.
+func (t *tree) leafAt(l *leaf, e Edge) bounds {
+	var in bounds
+	b := t.arena.node(ref(t.root.Load()))
 	if !isInner(b) {
 		l.parse(b)
 		return in
@@ -74,15 +74,46 @@ func (t *tree) leafAt(l *leaf, e Edge) reach {
 	for {
 		x.parse(b)
 		i := x.search(e)
-		r = x.child(i)
+		if i > 0 {
+			in.below, in.first = b, i-1
+		}
+		if i < x.n-1 {
+			in.above, in.end = b, i
+		}
+		r := x.child(i)
 		b = t.arena.node(r)
 		prefetch(&b[0], r.lines())
-		x.narrow(&in, i)
 		if x.level == 1 {
 			l.parse(t.arena.leaf(r))
 			return in
 		}
 	}
+}
+
+// bounds are where the range of a node begins and ends, as the inner nodes above
+// it tell: they are asked only if somebody wants to know. They must not be once
+// the reader has left.
+type bounds struct {
+	below, above []byte // the inner nodes, nil where the range has no bound
+	first, end   int    // the separators in them
+}
+
+// from returns the least edge that may be in the range.
+func (in *bounds) from() Edge {
+	if in.below == nil {
+		return Edge{}
+	}
+	x := parseInner(in.below)
+	return x.separator(in.first)
+}
+
+// to returns the least edge beyond the range, and false when there is none.
+func (in *bounds) to() (Edge, bool) {
+	if in.above == nil {
+		return Edge{}, false
+	}
+	x := parseInner(in.above)
+	return x.separator(in.end), true
 }
 
 // narrow makes the node's reach that of its child i.
@@ -100,9 +131,12 @@ func (x *inner) narrow(in *reach, i int) {
 func (t *tree) count(key uint64) uint64 {
 	var l leaf
 	in := t.leafAt(&l, Edge{Key: key})
-	n := uint64(l.count(key))
-	if !in.hasTo || in.to.Key != key {
-		return n
+	n, last := l.count(key)
+	if !last {
+		return uint64(n)
+	}
+	if to, more := in.to(); !more || to.Key != key {
+		return uint64(n)
 	}
 	return t.countBetween(Edge{Key: key}, Edge{Key: key, Value: ^uint64(0)})
 }
