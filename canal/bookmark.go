@@ -24,6 +24,9 @@ type bookmark struct {
 	End        gtid.Coordinates `json:"end,omitzero"`          // the position's place in the source's binlog, if known
 	Tables     []*table         `json:"tables"`                // as the position sees them
 
+	// Counted are the names of the relations whose rows are counted.
+	Counted []string `json:"counted,omitempty"`
+
 	// XA transactions that are prepared, by xid. Their relations are places in
 	// Relations: the configuration may list them otherwise when it is read.
 	Prepared  map[string]*preparedXA `json:"prepared_xa,omitempty"`
@@ -53,6 +56,11 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 	}
 	if position.Kind == gtid.File && f.begin.File == position.File.File {
 		b.Begin = f.begin
+	}
+	for _, r := range f.assembler.follows {
+		if r.counted {
+			b.Counted = append(b.Counted, r.Name)
+		}
 	}
 	if len(b.Prepared) > 0 {
 		for _, r := range f.o.Relations {
@@ -88,6 +96,9 @@ func (f *Follower) restore(raw json.RawMessage) error {
 	f.begin, f.end = b.Begin, b.End
 	for _, t := range b.Tables {
 		f.assembler.tables[f.assembler.keyOf(t.Schema, t.Name)] = t
+	}
+	for _, r := range f.assembler.follows {
+		r.counted = r.state != indexer.Loading && slices.Contains(b.Counted, r.Name)
 	}
 	places := make(map[indexer.RelationID]indexer.RelationID) // then to now
 	for then, name := range b.Relations {

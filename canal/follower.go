@@ -71,6 +71,7 @@ type Follower struct {
 	commit   time.Time // of the last of them, by our clock
 	drained  bool      // nothing that the source sent is left after it
 	failed   error     // of the stream, after the batch
+	drifted  []doubt   // relations that the batch has shown to differ from the source
 
 	// Where the batch goes, when it does not follow from the one before: to the
 	// place of a snapshot, or to where the source is.

@@ -25,11 +25,24 @@ type follow struct {
 	rest    time.Time // when the next may begin: it must not be all that the source does
 	halted  string    // why
 
+	// counted says that several rows may hold the same edge, so that the index
+	// counts them: the table has no unique key within the two columns, or the
+	// relation is symmetric.
+	counted bool
+
 	// A relation whose snapshot is ahead of the stream leaves out what the
 	// snapshot has seen already (since). One that has been read is Live when the
 	// stream has come to a place at which the two are one (converged).
 	since     *gtid.Position
 	converged *target
+}
+
+// rows says from how many rows an edge may come.
+func (f *follow) rows() indexer.Rows {
+	if f.counted {
+		return indexer.Many
+	}
+	return indexer.One
 }
 
 // leavesOut says that a group is nothing to the relation: it is not followed, or

@@ -46,6 +46,7 @@ type Relation struct {
 	Name          string
 	Schema, Table string
 	Key, Value    string // columns
+	Symmetric     bool   // a row is an edge both ways
 }
 
 // TLS says how connections to the source are protected.

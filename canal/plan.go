@@ -14,6 +14,17 @@ import (
 type edgePlan struct {
 	relation   indexer.RelationID
 	key, value int
+	symmetric  bool // and the same edge the other way
+}
+
+// appendChange appends what a row with the edge does. An edge from an id to
+// itself is the same both ways: the row has it once.
+func (e *edgePlan) appendChange(dst []indexer.Change, op indexer.Op, key, value binlog.Value) []indexer.Change {
+	dst = append(dst, indexer.Change{Relation: e.relation, Op: op, Key: key.Bits, Value: value.Bits})
+	if e.symmetric && key.Bits != value.Bits {
+		dst = append(dst, indexer.Change{Relation: e.relation, Op: op, Key: value.Bits, Value: key.Bits})
+	}
+	return dst
 }
 
 // appendEdgeColumn returns the place of a column in the list, which it extends
@@ -50,7 +61,7 @@ func newRowPlan(t *table, followed []*follow, m *binlog.TableMap) (*rowPlan, err
 	p := &rowPlan{}
 	var ordinals []int
 	for _, f := range followed {
-		e := edgePlan{relation: f.id}
+		e := edgePlan{relation: f.id, symmetric: f.Symmetric}
 		for _, c := range []struct {
 			name  string
 			place *int
@@ -168,7 +179,7 @@ func (p *rowPlan) appendInsert(dst []indexer.Change, e edgePlan, after []binlog.
 		c.skip(e.relation, key, value)
 		return dst, nil
 	}
-	return append(dst, indexer.Change{Relation: e.relation, Op: indexer.Add, Key: key.Bits, Value: value.Bits}), nil
+	return e.appendChange(dst, indexer.Add, key, value), nil
 }
 
 // inserted returns a column of an inserted row: the default where the image
@@ -189,7 +200,7 @@ func (p *rowPlan) appendDelete(dst []indexer.Change, e edgePlan, before []binlog
 	if !isID(key) || !isID(value) {
 		return dst, nil
 	}
-	return append(dst, indexer.Change{Relation: e.relation, Op: indexer.Remove, Key: key.Bits, Value: value.Bits}), nil
+	return e.appendChange(dst, indexer.Remove, key, value), nil
 }
 
 func (p *rowPlan) appendUpdate(dst []indexer.Change, e edgePlan, before, after []binlog.Value, c *counters) ([]indexer.Change, error) {
@@ -206,13 +217,13 @@ func (p *rowPlan) appendUpdate(dst []indexer.Change, e edgePlan, before, after [
 		return dst, nil
 	}
 	if isID(oldKey) && isID(oldValue) {
-		dst = append(dst, indexer.Change{Relation: e.relation, Op: indexer.Remove, Key: oldKey.Bits, Value: oldValue.Bits})
+		dst = e.appendChange(dst, indexer.Remove, oldKey, oldValue)
 	}
 	if !isID(key) || !isID(value) {
 		c.skip(e.relation, key, value)
 		return dst, nil
 	}
-	return append(dst, indexer.Change{Relation: e.relation, Op: indexer.Add, Key: key.Bits, Value: value.Bits}), nil
+	return e.appendChange(dst, indexer.Add, key, value), nil
 }
 
 // orBefore returns the column's new value; one that the image leaves out has

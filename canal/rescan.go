@@ -41,6 +41,7 @@ type rescans struct {
 	retry   *backoff.ExponentialBackOff
 	retryAt time.Time
 	edges   []indexer.Edge
+	changes []indexer.Change
 }
 
 // rescan is the reading of one relation's table.
@@ -50,6 +51,8 @@ type rescan struct {
 	index   string   // that is read, empty if that is left to the source
 	columns []string // that the rows are ordered by
 	begins  bool     // no part was read yet
+
+	view *snapshot // of a relation whose rows are counted, else nil
 }
 
 const (
@@ -83,6 +86,14 @@ func (f *Follower) followOn(ctx context.Context) error {
 			f.doubt(r, "a rescan was asked for")
 		}
 	}
+	for _, d := range f.drifted {
+		r := f.assembler.follows[d.Relation]
+		f.logger.Error("relation differs from its table", "relation", r.Name, "reason", d.Reason, "position", f.tracker.String())
+		if r.state == indexer.Live {
+			f.doubt(r, d.Reason)
+		}
+	}
+	f.drifted = nil
 	f.settle()
 	if len(f.moves) > 0 {
 		return nil
@@ -141,12 +152,26 @@ func (s *rescans) adapt(took time.Duration) {
 // leave ends the reading of a relation's table.
 func (s *rescans) leave(r *follow) {
 	if s.active != nil && s.active.follow == r {
-		s.active = nil
+		s.end()
 	}
 }
 
-func (s *rescans) close() {
+// end ends the reading that there is, if any.
+func (s *rescans) end() {
+	if s.active == nil {
+		return
+	}
+	if view := s.active.view; view != nil {
+		view.close()
+		if s.active.due { // not all of it was read
+			s.active.since = nil
+		}
+	}
 	s.active = nil
+}
+
+func (s *rescans) close() {
+	s.end()
 	if s.conn != nil {
 		s.conn.Close()
 		s.conn = nil
@@ -188,6 +213,10 @@ func (s *rescans) connect(ctx context.Context, o *Options, server *server) error
 // readPart reads the next part of a relation's table, or looks at the table
 // before the first one.
 func (f *Follower) readPart(ctx context.Context, r *follow) error {
+	if s := f.rescans.active; s != nil && s.view != nil {
+		return f.readView(ctx, s)
+	}
+	whole := ctx // a view lives longer than a part
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	if err := f.rescans.connect(ctx, &f.o, f.server); err != nil {
@@ -195,7 +224,7 @@ func (f *Follower) readPart(ctx context.Context, r *follow) error {
 	}
 	s := f.rescans.active
 	if s == nil {
-		return f.beginRescan(ctx, r)
+		return f.beginRescan(ctx, whole, r)
 	}
 	if r.reached == nil || *r.reached != lastEdge {
 		edges, err := f.shownEdges(ctx, s)
@@ -211,12 +240,18 @@ func (f *Follower) readPart(ctx context.Context, r *follow) error {
 	if err != nil {
 		return err
 	}
+	f.endRescan(r, end)
+	return nil
+}
+
+// endRescan ends the reading of a relation's table, which is equal to it when the
+// stream has come to the end.
+func (f *Follower) endRescan(r *follow, end target) {
 	r.due, r.reached, r.converged = false, &lastEdge, &end
-	f.rescans.active = nil
+	f.rescans.end()
 	f.counters.rescans[r.id].Add(1)
 	f.logger.Info("table is read again", "relation", r.Name, "rows", f.counters.rescanRows[r.id].Load(),
 		"took", time.Since(r.began).Round(time.Millisecond))
-	return nil
 }
 
 // addPart puts what was read into the batch.
@@ -258,7 +293,7 @@ func following(e indexer.Edge) indexer.Edge {
 
 // beginRescan looks at the table of a relation. It halts the relation if it
 // cannot be read from it.
-func (f *Follower) beginRescan(ctx context.Context, r *follow) error {
+func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 	a, conn := f.assembler, f.rescans.conn
 	t, unfit, err := f.examine(ctx, conn, f.server, []*follow{r})
 	if err != nil {
@@ -287,13 +322,28 @@ func (f *Follower) beginRescan(ctx context.Context, r *follow) error {
 			Reason: fmt.Sprintf("table %s fits again, and is being read", t)})
 	}
 	a.define(t)
-	s := &rescan{follow: r, table: t, begins: true}
-	var sorted bool
-	s.index, s.columns, sorted = t.scanOrder(r.Key, r.Value)
-	if r.aside = !sorted; r.aside {
+	if r.counted || counts(r.Relation, t) {
 		r.reached = nil
 	}
+	if was := r.counted; r.reached == nil {
+		if f.decideCounting(r, t); r.counted != was {
+			f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: r.state,
+				Reason: fmt.Sprintf("table %s has other unique keys, and is being read", t), Rows: r.rows()})
+		}
+	}
+	s := &rescan{follow: r, table: t, begins: true}
 	r.began = time.Now()
+	if r.counted {
+		if err := f.openView(whole, s); err != nil {
+			return err
+		}
+	} else {
+		var sorted bool
+		s.index, s.columns, sorted = t.scanOrder(r.Key, r.Value)
+		if r.aside = !sorted; r.aside {
+			r.reached = nil
+		}
+	}
 	f.rescans.active = s
 	f.counters.rescanRows[r.id].Store(0)
 	f.counters.rescanGuess[r.id].Store(guess)

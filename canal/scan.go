@@ -31,7 +31,8 @@ func (f *Follower) beginSnapshot() {
 			f.progress.read = append(f.progress.read, r)
 			r.due, r.began = true, now
 			f.changes = append(f.changes, indexer.Change{Relation: r.id, Op: indexer.Clear})
-			f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: indexer.Loading, Reason: "its table is being read"})
+			f.decideCounting(r, t.table)
+			f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: indexer.Loading, Reason: "its table is being read", Rows: r.rows()})
 		}
 		f.logger.Info("reading table", "table", t.String(), "relations", len(t.edges), "rows_estimated", t.guess)
 	}
@@ -54,6 +55,9 @@ func (f *Follower) readSnapshot(ctx context.Context) error {
 	start, converged := f.snapshot.start, f.snapshot.converged
 	for _, r := range f.progress.read {
 		r.due, r.since, r.converged = false, &start, &converged
+		if r.counted {
+			r.converged = &target{position: start}
+		}
 	}
 	f.place, f.placeEnd, f.placeTime = &start, f.snapshot.end, f.progress.began
 	f.snapshot.close()

@@ -26,10 +26,14 @@ import (
 //     rows can be seen, and the binlog before. So gtid_executed, read first, has
 //     nothing that the view lacks, and the end of the binlog, read last, has
 //     everything that the view shows. Between the two, transactions are applied
-//     again to rows that have them already, which changes nothing: edges are a
-//     set.
-//   - MySQL without GTIDs: the tables are locked for the moment in which the
-//     view is opened and the end of the binlog is read.
+//     again to rows that have them already, which changes nothing where edges are
+//     a set. Where rows are counted it would: such tables are locked for the
+//     moment in which gtid_executed is read and the view is opened. Who holds the
+//     lock waits for the end of every transaction that has written to them, and
+//     that comes after its rows are seen and it is in gtid_executed: so the view
+//     has what gtid_executed has of these tables, and nothing more.
+//   - MySQL without GTIDs: all tables are locked for the moment in which the view
+//     is opened and the end of the binlog is read.
 type snapshot struct {
 	conn      *sql.Conn
 	start     gtid.Position
@@ -48,6 +52,7 @@ type snapshot struct {
 type snapshotTable struct {
 	*table
 	edges   []edgePlan
+	counted bool   // the rows of an edge are, for one of them at least
 	columns []int  // ordinals that the edges are made of
 	guess   uint64 // the server's estimate of its rows
 }
@@ -82,9 +87,12 @@ func openSnapshot(ctx context.Context, db *sql.DB, s *server, tables []*snapshot
 	case gtid.Maria:
 		err = view.openMaria(ctx)
 	case gtid.MySQL:
-		err = view.openMySQL(ctx, s)
+		err = view.openMySQL(ctx, db, s)
 	default:
 		err = view.openLocked(ctx, db, s)
+	}
+	if err == nil {
+		err = view.touch(ctx)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the snapshot: %w", err)
@@ -141,7 +149,18 @@ func positionOf(ctx context.Context, conn *sql.Conn, place gtid.Coordinates) (gt
 	return gtid.ParsePosition(gtid.Maria, position.String)
 }
 
-func (v *snapshot) openMySQL(ctx context.Context, s *server) (err error) {
+func (v *snapshot) openMySQL(ctx context.Context, db *sql.DB, s *server) error {
+	var counted []*snapshotTable
+	for _, t := range v.tables {
+		if t.counted {
+			counted = append(counted, t)
+		}
+	}
+	unlock, err := lockTables(ctx, db, s, counted)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if v.start, err = s.executed(ctx, v.conn); err != nil {
 		return err
 	}
@@ -154,50 +173,30 @@ func (v *snapshot) openMySQL(ctx context.Context, s *server) (err error) {
 }
 
 func (v *snapshot) openLocked(ctx context.Context, db *sql.DB, s *server) error {
-	locker, err := db.Conn(ctx)
+	unlock, err := lockTables(ctx, db, s, v.tables)
 	if err != nil {
 		return err
 	}
-	defer locker.Close() // which unlocks
-	if err := s.checkSame(ctx, locker); err != nil {
-		return err
-	}
-	if _, err := locker.ExecContext(ctx, "SET SESSION lock_wait_timeout = 2"); err != nil {
-		return err
-	}
-	names := make([]string, len(v.tables))
-	for i, t := range v.tables {
-		names[i] = quote(t.Schema) + "." + quote(t.Name) + " READ"
-	}
-	_, err = locker.ExecContext(ctx, "LOCK TABLES "+strings.Join(names, ", "))
-	switch {
-	case isServerError(err, errAccessDeniedDB, errTableAccessDenied, errAccessDenied):
-		return fmt.Errorf("a source without GTIDs is read under a short lock, which needs a right: "+
-			"GRANT LOCK TABLES ON %s.* TO the user, or set gtid_mode=ON: %w", quote(v.tables[0].Schema), err)
-	case isServerError(err, errLockWaitTimeout):
-		return fmt.Errorf("a long transaction holds one of the tables, tried for two seconds: %w", err)
-	case err != nil:
-		return err
-	}
+	defer unlock()
 	if err := v.begin(ctx); err != nil {
 		return err
 	}
 	end, err := s.binlogEnd(ctx, v.conn)
-	if err != nil {
-		return err
-	}
 	v.start = gtid.Position{Kind: gtid.File, File: end}
 	v.converged = target{position: v.start}
-	_, err = locker.ExecContext(ctx, "UNLOCK TABLES")
 	return err
 }
 
-// begin opens the read view, then touches each table: from now on no DDL can
-// change it until the view closes. Then it reads the columns.
+// begin opens the read view.
 func (v *snapshot) begin(ctx context.Context) error {
-	if _, err := v.conn.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
-		return err
-	}
+	_, err := v.conn.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+	return err
+}
+
+// touch touches each table: from now on no DDL can change it until the view
+// closes. What was changed since the view was opened cannot be read. Then it
+// reads the columns.
+func (v *snapshot) touch(ctx context.Context) error {
 	for _, t := range v.tables {
 		rows, err := v.conn.QueryContext(ctx, "SELECT 1 FROM "+quote(t.Schema)+"."+quote(t.Name)+" LIMIT 1")
 		if err == nil {
@@ -286,7 +285,7 @@ func (v *snapshot) appendRow(dst []indexer.Change, t *snapshotTable, counters *c
 		counters.snapshotRows[e.relation].Add(1)
 		key, value := v.values[e.key], v.values[e.value]
 		if isID(key) && isID(value) {
-			dst = append(dst, indexer.Change{Relation: e.relation, Op: indexer.Add, Key: key.Bits, Value: value.Bits})
+			dst = e.appendChange(dst, indexer.Add, key, value)
 			continue
 		}
 		counters.skip(e.relation, key, value)

@@ -217,11 +217,6 @@ func (t *table) check(r Relation, s *server) error {
 	if len(faults) > 0 {
 		return errors.Join(faults...)
 	}
-	if !t.uniqueWithin(r.Key, r.Value) {
-		fault("several of its rows may hold the same edge, since no unique key is made of %s and %s alone, "+
-			"and this version of kith does not count rows per edge yet: "+
-			"ALTER TABLE %s ADD UNIQUE KEY (%s, %s)", r.Key, r.Value, t, quote(r.Key), quote(r.Value))
-	}
 	if s.variables["binlog_row_image"] == "MINIMAL" && len(t.primary) > 0 && !containsFold(t.primary, r.Key, r.Value) {
 		fault("the source's binlog_row_image is MINIMAL, which leaves %s and %s out of deleted rows, since they are not in "+
 			"the primary key: SET GLOBAL binlog_row_image = 'NOBLOB' (or 'FULL')", r.Key, r.Value)

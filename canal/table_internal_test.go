@@ -128,11 +128,6 @@ func TestTableCheck(t *testing.T) {
 		{"engine in another spelling", func(t *table, _ *server) { t.engine = "innodb" }, ""},
 		{"another engine", func(t *table, _ *server) { t.engine = "MEMORY" }, "engine is MEMORY"},
 		{"view", func(t *table, _ *server) { t.kind = "VIEW" }, "it is a view"},
-		{"key in another spelling", func(t *table, _ *server) { t.unique = [][]string{{"V", "K"}} }, ""},
-		{"key of one column", func(t *table, _ *server) { t.unique = [][]string{{"x"}, {"v"}} }, ""},
-		{"key of a third column", func(t *table, _ *server) { t.unique = [][]string{{"k", "v", "g"}} }, "no unique key"},
-		{"key of an expression", func(t *table, _ *server) { t.unique = [][]string{{"k", ""}} }, "no unique key"},
-		{"no key", func(t *table, _ *server) { t.unique, t.primary = nil, nil }, "no unique key"},
 		{"text", func(t *table, _ *server) { t.Columns[0].Type, t.Columns[0].full = "text", "text" }, "column k is text"},
 		{"minimal images by id", func(t *table, s *server) {
 			t.primary = []string{"g"}
@@ -228,6 +223,26 @@ func TestContains(t *testing.T) {
 	} {
 		if got := contains(c.position, c.mark); got != c.want {
 			t.Errorf("%s contains %+v = %t, want %t", c.position, c.mark, got, c.want)
+		}
+	}
+}
+
+func TestUniqueWithin(t *testing.T) {
+	cases := []struct {
+		name string
+		keys [][]string
+		want bool
+	}{
+		{"both columns", [][]string{{"k", "v"}}, true},
+		{"in another spelling", [][]string{{"V", "K"}}, true},
+		{"one column, behind another key", [][]string{{"x"}, {"v"}}, true},
+		{"a third column", [][]string{{"k", "v", "g"}}, false},
+		{"an expression", [][]string{{"k", ""}}, false},
+		{"no key", nil, false},
+	}
+	for _, c := range cases {
+		if got := (&table{unique: c.keys}).uniqueWithin("k", "v"); got != c.want {
+			t.Errorf("%s: unique within k, v is %t, want %t", c.name, got, c.want)
 		}
 	}
 }

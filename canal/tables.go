@@ -51,6 +51,11 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 		if t == nil {
 			continue
 		}
+		for _, r := range fit {
+			if r.counted != counts(r.Relation, t) {
+				f.doubtAll([]*follow{r}, "the table's unique keys were altered while kith did not follow it")
+			}
+		}
 		a.tables[key] = t
 		if reading && len(fit) > 0 {
 			read = append(read, newSnapshotTable(t, fit))
@@ -87,6 +92,19 @@ func (f *Follower) examine(ctx context.Context, q queryer, s *server, group []*f
 	return t, unfit, nil
 }
 
+// counts says that several rows of the table may hold the same edge of the
+// relation, so that they must be counted.
+func counts(r Relation, t *table) bool { return r.Symmetric || !t.uniqueWithin(r.Key, r.Value) }
+
+// decideCounting decides whether the rows of a relation are counted, when its
+// table is going to be read from the beginning.
+func (f *Follower) decideCounting(r *follow, t *table) {
+	if r.counted = counts(r.Relation, t); r.counted {
+		f.logger.Info("rows are counted, since several may hold the same edge", "relation", r.Name, "table", t.String(),
+			"symmetric", r.Symmetric)
+	}
+}
+
 // byTable returns the relations, those of one table together, in the order of
 // the configuration.
 func (f *Follower) byTable() [][]*follow {
@@ -111,10 +129,11 @@ func newSnapshotTable(t *table, group []*follow) *snapshotTable {
 	for _, r := range group {
 		key, _ := t.column(r.Key)
 		value, _ := t.column(r.Value)
-		e := edgePlan{relation: r.id}
+		e := edgePlan{relation: r.id, symmetric: r.Symmetric}
 		st.columns, e.key = appendEdgeColumn(st.columns, key)
 		st.columns, e.value = appendEdgeColumn(st.columns, value)
 		st.edges = append(st.edges, e)
+		st.counted = st.counted || counts(r.Relation, t)
 	}
 	return st
 }

@@ -64,6 +64,11 @@ func (f *Follower) lose(reason error) {
 	f.doubtAll(f.assembler.follows, "the position was lost: "+reason.Error())
 }
 
+// Reread says that a relation differs from the source; see indexer.Source.
+func (f *Follower) Reread(relation indexer.RelationID, reason string) {
+	f.drifted = append(f.drifted, doubt{relation, reason})
+}
+
 // halt stops a relation that cannot be read from its table as it is now. It keeps
 // what it has.
 //

@@ -20,8 +20,26 @@ type writers struct {
 	wait sync.WaitGroup
 }
 
-// write starts n writers of a table (a, b, x).
+// write starts n writers of a table (a, b, x) with a unique key of a and b.
 func (s *source) write(t *testing.T, schema, table string, n int) *writers {
+	t.Helper()
+	return s.writeBy(t, schema, n, func(_ int, random *rand.Rand) string {
+		const ids = 40
+		a, b := random.IntN(ids), random.IntN(ids)
+		switch random.IntN(5) {
+		case 0, 1:
+			return fmt.Sprintf("INSERT IGNORE INTO %s (a, b, x) VALUES (%d, %d, 0)", table, a, b)
+		case 2:
+			return fmt.Sprintf("DELETE FROM %s WHERE a = %d AND b = %d", table, a, b)
+		case 3:
+			return fmt.Sprintf("UPDATE IGNORE %s SET b = %d WHERE a = %d AND b = %d", table, random.IntN(ids), a, b)
+		}
+		return fmt.Sprintf("REPLACE INTO %s (a, b, x) VALUES (%d, %d, 1)", table, a, b)
+	})
+}
+
+// writeBy starts n writers, from 0 on, of transactions made of such statements.
+func (s *source) writeBy(t *testing.T, schema string, n int, statement func(writer int, random *rand.Rand) string) *writers {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &writers{t: t, stop: cancel}
@@ -30,7 +48,7 @@ func (s *source) write(t *testing.T, schema, table string, n int) *writers {
 		c.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
 		w.wait.Go(func() {
 			defer c.close()
-			if err := c.writeRandom(ctx, table, rand.New(rand.NewPCG(1, uint64(i)))); err != nil {
+			if err := c.writeRandom(ctx, func(random *rand.Rand) string { return statement(i, random) }, rand.New(rand.NewPCG(1, uint64(i)))); err != nil {
 				t.Error(err)
 			}
 		})
@@ -46,22 +64,11 @@ func (w *writers) end() {
 }
 
 // writeRandom runs random transactions until ctx ends.
-func (c *session) writeRandom(ctx context.Context, table string, random *rand.Rand) error {
-	const ids = 40
+func (c *session) writeRandom(ctx context.Context, statement func(*rand.Rand) string, random *rand.Rand) error {
 	for ctx.Err() == nil {
 		statements := []string{"BEGIN"}
 		for range 1 + random.IntN(4) {
-			a, b := random.IntN(ids), random.IntN(ids)
-			switch random.IntN(5) {
-			case 0, 1:
-				statements = append(statements, fmt.Sprintf("INSERT IGNORE INTO %s (a, b, x) VALUES (%d, %d, 0)", table, a, b))
-			case 2:
-				statements = append(statements, fmt.Sprintf("DELETE FROM %s WHERE a = %d AND b = %d", table, a, b))
-			case 3:
-				statements = append(statements, fmt.Sprintf("UPDATE IGNORE %s SET b = %d WHERE a = %d AND b = %d", table, random.IntN(ids), a, b))
-			case 4:
-				statements = append(statements, fmt.Sprintf("REPLACE INTO %s (a, b, x) VALUES (%d, %d, 1)", table, a, b))
-			}
+			statements = append(statements, statement(random))
 		}
 		statements = append(statements, []string{"COMMIT", "COMMIT", "COMMIT", "ROLLBACK"}[random.IntN(4)])
 		for _, statement := range statements {

@@ -158,7 +158,6 @@ func (l *ledger) checkRelation(path string, r Relation) {
 		l.fault(path+".value", quote(r.Value)+" is the key column too; name the column that holds the values")
 	}
 	l.unbuilt(path+".where", r.Where != "", "does not filter rows")
-	l.unbuilt(path+".symmetric", r.Symmetric, "does not read rows as edges both ways")
 }
 
 func (l *ledger) checkTable(path, name string) {

@@ -84,7 +84,7 @@ type Relation struct {
 	Key       string `yaml:"key"`       // column
 	Value     string `yaml:"value"`     // column, not that of Key
 	Where     string `yaml:"where"`     // not built yet: always empty
-	Symmetric bool   `yaml:"symmetric"` // not built yet: always false
+	Symmetric bool   `yaml:"symmetric"` // each row is an edge both ways
 }
 
 // Checkpoint says where and how often the index is saved.

@@ -63,12 +63,13 @@ func (d *Directory) freeze(x *Index, bookmark json.RawMessage) *checkpoint {
 }
 
 func (d *Directory) freezeTrees(r *relation) (frozen []frozenTree) {
-	for _, t := range r.trees() {
+	for i, tree := range r.trees() {
+		name := treeName(i)
 		var last *postings.PageFile
-		if file := d.pages[treeKey{r.Name, t.name}]; file != nil {
+		if file := d.pages[treeKey{r.Name, name}]; file != nil {
 			last = file.PageFile
 		}
-		frozen = append(frozen, frozenTree{t.name, t.Freeze(last)})
+		frozen = append(frozen, frozenTree{name, tree.Freeze(last)})
 	}
 	return frozen
 }

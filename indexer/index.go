@@ -5,6 +5,7 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -14,27 +15,31 @@ import (
 // Relation defines a relation: a table seen as key -> values. Its definition
 // tells whether a checkpoint's postings are those of the configured relation.
 type Relation struct {
-	Name  string `json:"name"`
-	Table string `json:"table"` // schema.table
-	Key   string `json:"key"`   // column
-	Value string `json:"value"` // column
+	Name      string `json:"name"`
+	Table     string `json:"table"`               // schema.table
+	Key       string `json:"key"`                 // column
+	Value     string `json:"value"`               // column
+	Symmetric bool   `json:"symmetric,omitempty"` // a row is an edge both ways
 }
 
 // RelationStatus is what a relation is and how it stands.
 type RelationStatus struct {
 	Relation
-	State  State
-	Reason string // why the state is not Live
-	Keys   uint64
-	Edges  uint64
-	Bytes  uint64 // memory held by the postings
-	Totals Totals
+	State   State
+	Reason  string // why the state is not Live
+	Counted bool   // the rows of each edge are
+	Keys    uint64
+	Edges   uint64
+	Rows    uint64 // that the edges come from
+	Bytes   uint64 // memory held by the postings
+	Totals  Totals
 }
 
-// Totals counts a relation's changes since the process started. Adds and
-// removes that changed nothing are not counted.
+// Totals counts a relation's changes of edges since the process started. Adds
+// and removes that changed nothing are not counted. Drifted counts rows that
+// were to be removed and were not there.
 type Totals struct {
-	Added, Removed, Cleared uint64
+	Added, Removed, Cleared, Drifted uint64
 }
 
 // Index holds the postings of all relations. One goroutine applies batches;
@@ -49,17 +54,24 @@ type Index struct {
 type relation struct {
 	Relation
 	postings atomic.Pointer[postings.Index]
+	counted  atomic.Bool  // else each edge in postings has one row
+	rows     multiplicity // empty, unless they are counted
 
-	added, removed, cleared atomic.Uint64
+	added, removed, cleared, drifted atomic.Uint64
 
 	mu     sync.Mutex // guards state and reason together
 	state  State
 	reason string
 
 	// Of the applying goroutine.
-	changed bool            // since it was last frozen for a checkpoint
-	aside   *postings.Index // contents to come, see Reading.Aside; else nil
+	changed bool // since it was last frozen for a checkpoint
+	pending []postings.Change
+	missing uint64 // rows, in the batch that is applied
+	aside   *aside // contents to come, see Reading.Aside; else nil
 }
+
+// maxPending is how many changes of a relation are applied together.
+const maxPending = 1024
 
 // NewIndex returns an index of empty relations, all Loading. Names must be
 // unique.
@@ -79,54 +91,76 @@ func NewIndex(relations []Relation) *Index {
 
 // Apply makes a batch's changes in their order. Its transitions come after them
 // when they promise something (Live), and before them when they take a promise
-// back. Readers may see the index between two changes of a batch.
-func (x *Index) Apply(b Batch) {
+// back. Readers may see the index between two changes of a batch, and those of
+// one relation before earlier ones of another.
+//
+// It returns the relations that were Live and that the batch has shown to differ
+// from the source. They are Stale then.
+func (x *Index) Apply(b Batch) (drifts []Drift) {
 	for _, t := range b.Transitions {
 		if t.State != Live {
-			x.relations[t.Relation].setState(t.State, t.Reason)
+			x.relations[t.Relation].move(t)
 		}
 	}
 	for _, reading := range b.Readings {
 		x.relations[reading.Relation].read(reading)
 	}
-	var run [256]postings.Change // changes of one relation that follow one another
-	n := 0
-	for i, c := range b.Changes {
+	for _, c := range b.Changes {
+		r := x.relations[c.Relation]
 		if c.Op == Clear {
-			x.relations[c.Relation].clear()
+			r.applyPending()
+			r.clear()
 			continue
 		}
-		run[n] = postings.Change{Key: c.Key, Value: c.Value, Op: postings.Op(c.Op)}
-		n++
-		if n == len(run) || i+1 == len(b.Changes) ||
-			b.Changes[i+1].Relation != c.Relation || b.Changes[i+1].Op == Clear {
-			x.relations[c.Relation].apply(run[:n])
-			n = 0
+		r.pending = append(r.pending, postings.Change{Key: c.Key, Value: c.Value, Op: postings.Op(c.Op)})
+		if len(r.pending) == maxPending {
+			r.applyPending()
 		}
+	}
+	for _, r := range x.relations {
+		r.applyPending()
 	}
 	for _, t := range b.Transitions {
 		if t.State == Live {
 			x.relations[t.Relation].renew()
-			x.relations[t.Relation].setState(Live, t.Reason)
+			x.relations[t.Relation].move(t)
 		}
 	}
-}
-
-func (r *relation) apply(changes []postings.Change) {
-	if r.aside != nil {
-		r.aside.Apply(changes)
+	for i, r := range x.relations {
+		if state, _ := r.getState(); r.missing > 0 && state == Live {
+			drifts = append(drifts, Drift{RelationID(i), r.missing})
+			r.drifted.Add(r.missing)
+			r.setState(Stale, "it lacks rows that the source has removed")
+		}
+		r.missing = 0
 	}
-	added, removed := r.postings.Load().Apply(changes)
-	r.count(added, removed)
+	return drifts
 }
 
-func (r *relation) count(added, removed int) {
-	if added == 0 && removed == 0 {
+// applyPending applies the changes that wait.
+func (r *relation) applyPending() {
+	if len(r.pending) == 0 {
 		return
 	}
-	r.added.Add(uint64(added))
-	r.removed.Add(uint64(removed))
-	r.changed = true
+	if r.aside != nil {
+		r.aside.apply(r.pending)
+	}
+	tree := r.postings.Load()
+	if r.counted.Load() {
+		r.count(r.rows.apply(tree, r.pending))
+	} else {
+		added, removed := tree.Apply(r.pending)
+		r.count(effect{added: added, removed: removed})
+	}
+	r.pending = r.pending[:0]
+}
+
+// count counts what has come of changes.
+func (r *relation) count(e effect) {
+	r.added.Add(uint64(e.added))
+	r.removed.Add(uint64(e.removed))
+	r.missing += e.missing
+	r.changed = r.changed || e.changed || e.added+e.removed > 0
 }
 
 // read puts what was read of the table in the place of what is there.
@@ -134,19 +168,15 @@ func (r *relation) read(part Reading) {
 	if part.Begins && r.damage() != nil {
 		r.clear() // what is left of it cannot be told from what is lost
 	}
-	if !part.Aside {
-		r.aside = nil
-		r.count(r.postings.Load().ReplaceRange(part.First, part.Last, slices.Values(part.Edges)))
+	if part.Aside {
+		if part.Begins || r.aside == nil {
+			r.aside = newAside(r.counted.Load())
+		}
+		r.aside.read(part.Edges)
 		return
 	}
-	if part.Begins || r.aside == nil {
-		r.aside = postings.New()
-	}
-	load := r.aside.Load(len(part.Edges))
-	for _, e := range part.Edges {
-		load.Add(e.Key, e.Value)
-	}
-	load.Close()
+	r.aside = nil
+	r.replace(part.First, part.Last, counted(slices.Values(part.Edges)))
 }
 
 // renew puts what was collected aside in the place of the contents, where the two
@@ -155,43 +185,84 @@ func (r *relation) renew() {
 	if r.aside == nil {
 		return
 	}
-	last := Edge{Key: math.MaxUint64, Value: math.MaxUint64}
-	r.count(r.postings.Load().ReplaceRange(Edge{}, last, edgesOf(r.aside)))
+	r.replace(Edge{}, Edge{Key: math.MaxUint64, Value: math.MaxUint64}, r.aside.rows)
+	r.missing += r.aside.missing
 	r.aside = nil
 }
 
-func edgesOf(x *postings.Index) iter.Seq[Edge] {
-	return func(yield func(Edge) bool) {
-		for key, values := range x.Scan(0, math.MaxUint64) {
-			for _, value := range values {
-				if !yield(Edge{Key: key, Value: value}) {
-					return
-				}
+// replace makes the edges from first to last those of a sequence, which has them
+// in order and with their rows.
+func (r *relation) replace(first, last Edge, rows iter.Seq2[Edge, uint64]) {
+	tree := r.postings.Load()
+	if r.counted.Load() {
+		r.count(r.rows.replace(tree, first, last, rows))
+		return
+	}
+	added, removed := tree.ReplaceRange(first, last, func(yield func(Edge) bool) {
+		for e := range rows {
+			if !yield(e) {
+				return
 			}
 		}
-	}
+	})
+	r.count(effect{added: added, removed: removed})
 }
 
 func (r *relation) clear() {
 	if r.aside != nil {
-		r.aside.Clear()
+		r.aside.clear()
 	}
 	r.postings.Load().Clear()
+	r.rows.clear()
 	r.cleared.Add(1)
 	r.changed = true
 }
 
-// edgesTree is the name of the tree of a relation's edges, in checkpoints.
+// edgesTree is the name of the tree of a relation's edges in checkpoints.
 const edgesTree = "edges"
 
-// namedTree is one of the trees that a relation consists of.
-type namedTree struct {
-	name string
-	*postings.Index
+// treeName returns the name of a relation's tree i in checkpoints. The first has
+// the edges. Where rows are counted there are others, at least one: those of
+// what edges have beyond one row.
+func treeName(i int) string {
+	if i == 0 {
+		return edgesTree
+	}
+	return "beyond" + strconv.Itoa(i-1)
 }
 
-func (r *relation) trees() []namedTree {
-	return []namedTree{{edgesTree, r.postings.Load()}}
+// trees returns the trees that the relation consists of.
+func (r *relation) trees() []*postings.Index {
+	trees := []*postings.Index{r.postings.Load()}
+	if r.counted.Load() {
+		trees = append(trees, r.rows.all()...)
+	}
+	return trees
+}
+
+// adopt takes the trees of a checkpoint.
+func (r *relation) adopt(trees []*postings.Index) {
+	r.postings.Store(trees[0])
+	for _, slice := range trees[1:] {
+		r.rows.adopt(slice)
+	}
+	r.counted.Store(len(trees) > 1)
+	r.changed = false
+}
+
+// move makes a transition.
+func (r *relation) move(t Transition) {
+	switch counts := r.counted.Load(); {
+	case t.Rows == Many && !counts:
+		r.rows.slice(0)
+		r.counted.Store(true)
+		r.changed = true
+	case t.Rows == One && counts:
+		r.counted.Store(false)
+		r.rows.clear()
+		r.changed = true
+	}
+	r.setState(t.State, t.Reason)
 }
 
 func (r *relation) setState(s State, reason string) {
@@ -242,10 +313,29 @@ func (x *Index) Count(rel RelationID, key uint64) uint64 {
 	return x.relations[rel].postings.Load().Count(key)
 }
 
-// Fingerprint returns a number that equal sets of edges share; see
-// postings.Index.Fingerprint.
+// Rows returns how many rows of the source have the edge: 1 at most unless the
+// relation's rows are counted. While a batch is applied it may be a number
+// between.
+func (x *Index) Rows(rel RelationID, key, value uint64) uint64 {
+	r := x.relations[rel]
+	return r.rows.count(r.postings.Load(), key, value)
+}
+
+// Fingerprint returns a number that equal sets of edges share, where rows are
+// counted with equal numbers of rows: the sum over all rows of the hash of the
+// row's edge; see postings.Index.Fingerprint.
 func (x *Index) Fingerprint(rel RelationID) uint64 {
-	return x.relations[rel].postings.Load().Fingerprint()
+	r := x.relations[rel]
+	return r.postings.Load().Fingerprint() + r.rows.fingerprint()
+}
+
+// FingerprintRange returns the fingerprint of the keys first to last, and the
+// number of their rows. It reads all of them.
+func (x *Index) FingerprintRange(rel RelationID, first, last uint64) (fingerprint, rows uint64) {
+	r := x.relations[rel]
+	fingerprint, rows = r.postings.Load().FingerprintRange(first, last)
+	sum, beyond := r.rows.fingerprintRange(first, last)
+	return fingerprint + sum, rows + beyond
 }
 
 // State returns what the relation's answers are worth.
@@ -258,21 +348,29 @@ func (x *Index) State(rel RelationID) State {
 func (x *Index) Status() []RelationStatus {
 	status := make([]RelationStatus, len(x.relations))
 	for i, r := range x.relations {
-		state, reason := r.getState()
-		stats := r.postings.Load().Stats()
-		status[i] = RelationStatus{
-			Relation: r.Relation,
-			State:    state,
-			Reason:   reason,
-			Keys:     stats.Keys,
-			Edges:    stats.Edges,
-			Bytes:    stats.Bytes,
-			Totals: Totals{
-				Added:   r.added.Load(),
-				Removed: r.removed.Load(),
-				Cleared: r.cleared.Load(),
-			},
-		}
+		status[i] = r.status()
 	}
 	return status
+}
+
+func (r *relation) status() RelationStatus {
+	state, reason := r.getState()
+	stats := r.postings.Load().Stats()
+	beyond, bytes := r.rows.beyond()
+	return RelationStatus{
+		Relation: r.Relation,
+		State:    state,
+		Reason:   reason,
+		Counted:  r.counted.Load(),
+		Keys:     stats.Keys,
+		Edges:    stats.Edges,
+		Rows:     stats.Edges + beyond,
+		Bytes:    stats.Bytes + bytes,
+		Totals: Totals{
+			Added:   r.added.Load(),
+			Removed: r.removed.Load(),
+			Cleared: r.cleared.Load(),
+			Drifted: r.drifted.Load(),
+		},
+	}
 }

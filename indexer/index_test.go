@@ -62,7 +62,7 @@ func TestApplyKeepsOrderAcrossRelations(t *testing.T) {
 func TestTransitionsAreOrdered(t *testing.T) {
 	x := NewIndex([]Relation{followers})
 	x.Apply(Batch{Changes: []Change{add(0, 1, 2)}, Transitions: live(0)})
-	x.Apply(Batch{Changes: []Change{{Relation: 0, Op: Clear}}, Transitions: []Transition{{0, Loading, "again"}}})
+	x.Apply(Batch{Changes: []Change{{Relation: 0, Op: Clear}}, Transitions: []Transition{{State: Loading, Reason: "again"}}})
 	if s := x.Status()[0]; s.State != Loading || s.Reason != "again" || s.Edges != 0 {
 		t.Errorf("status = %+v", s)
 	}
@@ -94,6 +94,7 @@ type sliceSource struct {
 	err     error
 	given   int
 	applied int
+	reread  []RelationID
 }
 
 func (s *sliceSource) Next(ctx context.Context) (Batch, error) {
@@ -113,6 +114,12 @@ func (s *sliceSource) Applied() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.applied = s.given
+}
+
+func (s *sliceSource) Reread(relation RelationID, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reread = append(s.reread, relation)
 }
 
 func (s *sliceSource) Bookmark() (json.RawMessage, error) {

@@ -15,21 +15,30 @@ type RelationID uint32
 // Page selects part of a list; see postings.Page.
 type Page = postings.Page
 
+// Edge is one (key, value) pair.
+type Edge = postings.Edge
+
 // Op says what a change does.
 type Op uint8
 
 // The zero Op is invalid, so that a forgotten field cannot add an edge.
 const (
-	Add    Op = Op(postings.Add)    // the edge (Key, Value) exists
-	Remove Op = Op(postings.Remove) // the edge (Key, Value) is gone
+	Add    Op = Op(postings.Add)    // a row has the edge (Key, Value)
+	Remove Op = Op(postings.Remove) // a row that had the edge is gone
 	Clear  Op = 3                   // the relation has no edge any more
 )
 
-// Edge is one (key, value) pair.
-type Edge = postings.Edge
+// Rows says from how many rows an edge of a relation may come.
+type Rows uint8
 
-// Change is one step of a relation: an edge added or removed, or the relation
-// cleared.
+const (
+	AsBefore Rows = iota // no news
+	One                  // the edge is there after Add, and gone after Remove
+	Many                 // they are counted: the edge is there until its last row is gone
+)
+
+// Change is one step of a relation: an edge that a row adds or removes, or the
+// relation cleared.
 type Change struct {
 	Key, Value uint64
 	Relation   RelationID
@@ -62,11 +71,20 @@ func (s State) String() string {
 }
 
 // Transition moves a relation to a state. Reason says why, for people, and is
-// empty for Live.
+// empty for Live. Rows holds from here on; an edge that is there when they begin
+// to be counted has one.
 type Transition struct {
 	Relation RelationID
 	State    State
 	Reason   string
+	Rows     Rows
+}
+
+// Drift says that a relation is not what its source makes it: rows were to be
+// removed, so many, that it does not have.
+type Drift struct {
+	Relation RelationID
+	Rows     uint64
 }
 
 // Reading is what a part of a relation's table holds, read again while the
@@ -112,6 +130,10 @@ type Source interface {
 	// Applied says that the last batch is in the index: its position may be
 	// shown to readers.
 	Applied()
+
+	// Reread says, before Applied, that the last batch has shown a relation to
+	// differ from the source: it must be read anew.
+	Reread(relation RelationID, reason string)
 
 	// Bookmark returns all that the source needs to go on after the batches
 	// applied so far: the position above all. It is opaque to the index.

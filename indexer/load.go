@@ -40,14 +40,18 @@ func (d *Directory) Load(x *Index) (bookmark json.RawMessage, loaded []bool, err
 			return nil, nil, fmt.Errorf("load %s: %w", filepath.Join(d.path, file), err)
 		}
 		d.loaded = trees
+		of := make(map[string][]*postings.Index)
 		for _, t := range trees {
 			d.pages[t.key] = t.file
-			r := x.relations[x.byName[t.key.relation]]
-			r.postings.Store(t.index) // all trees that there are as yet
-			r.changed = false
-			was := m.relation(r.Relation)
-			r.setState(was.state(), was.Reason)
-			loaded[x.byName[t.key.relation]] = true
+			of[t.key.relation] = append(of[t.key.relation], t.index)
+		}
+		for i, r := range x.relations {
+			if trees := of[r.Name]; trees != nil {
+				r.adopt(trees)
+				was := m.relation(r.Relation)
+				r.setState(was.state(), was.Reason)
+				loaded[i] = true
+			}
 		}
 		d.last, d.lastFile = m, file
 		return m.Source, loaded, nil
@@ -107,10 +111,13 @@ func (d *Directory) readSegment(relation string, s segmentFile) (opened []loaded
 	if err != nil {
 		return nil, ofFile(s.File, err)
 	}
-	if len(parts) != 1 || parts[0].Name != edgesTree {
-		return nil, ofFile(s.File, fmt.Errorf("%w: it has other trees than %s", postings.ErrDamaged, edgesTree))
+	if len(parts) == 0 {
+		return nil, ofFile(s.File, fmt.Errorf("%w: it has no tree", postings.ErrDamaged))
 	}
-	for _, part := range parts {
+	for i, part := range parts {
+		if part.Name != treeName(i) {
+			return opened, ofFile(s.File, fmt.Errorf("%w: its tree %q is out of place", postings.ErrDamaged, part.Name))
+		}
 		name, ok := s.Pages[part.Name]
 		if !ok {
 			return opened, ofFile(s.File, fmt.Errorf("%w: its tree %q has no pages", postings.ErrDamaged, part.Name))

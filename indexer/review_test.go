@@ -14,6 +14,7 @@ type idleSource struct{}
 
 func (idleSource) Next(ctx context.Context) (Batch, error) { return Batch{}, ctx.Err() }
 func (idleSource) Applied()                                {}
+func (idleSource) Reread(RelationID, string)               {}
 func (idleSource) Bookmark() (json.RawMessage, error)      { return nil, nil }
 
 // Who asks for a checkpoint must not be told of one that was not made.

@@ -99,10 +99,7 @@ func (a *Applier) follow(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		a.index.Apply(batch)
-		a.applied = a.applied || len(batch.Changes)+len(batch.Transitions) > 0
-		a.urgent = a.urgent || becameLive(batch)
-		a.source.Applied()
+		a.apply(batch)
 
 		a.collect()
 		if a.writing == nil && (a.urgent || len(a.waiting) > 0 || !time.Now().Before(a.due)) {
@@ -185,6 +182,16 @@ func tell(asked []chan<- error, err error) {
 	for _, who := range asked {
 		who <- err
 	}
+}
+
+// apply applies a batch.
+func (a *Applier) apply(b Batch) {
+	for _, d := range a.index.Apply(b) {
+		a.source.Reread(d.Relation, fmt.Sprintf("%d rows were removed on the source that it does not have", d.Rows))
+	}
+	a.applied = a.applied || len(b.Changes)+len(b.Transitions) > 0
+	a.urgent = a.urgent || becameLive(b)
+	a.source.Applied()
 }
 
 // becameLive says that a relation has been read completely: work worth a

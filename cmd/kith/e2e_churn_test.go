@@ -281,7 +281,7 @@ func (c *churn) shadow(ctx context.Context) error {
 
 // truncate empties one of the smaller tables and fills it again.
 func (c *churn) truncate(ctx context.Context) error {
-	table := []string{"likes", "owners"}[c.random.IntN(2)]
+	table := []string{"likes", "owners", "meetings"}[c.random.IntN(3)]
 	return c.doAll(ctx, []string{
 		"TRUNCATE TABLE " + table,
 		"INSERT IGNORE INTO " + columnsOf[table] + " VALUES " + rows(c.random, table, 300),
@@ -312,7 +312,19 @@ func (c *churn) load() string {
 func (c *churn) statement() string {
 	r := c.random
 	one, other := user(r), user(r)
-	switch r.IntN(24) {
+	switch r.IntN(31) {
+	case 24, 25:
+		return "INSERT INTO " + columnsOf["meetings"] + " VALUES " + rows(r, "meetings", 1+r.IntN(20))
+	case 26:
+		return fmt.Sprintf("DELETE FROM meetings WHERE host = %s ORDER BY id LIMIT %d", person(r), 1+r.IntN(5))
+	case 27:
+		return fmt.Sprintf("UPDATE meetings SET guest = guest + 1 WHERE host = %s", person(r))
+	case 28:
+		return fmt.Sprintf("UPDATE meetings SET host = guest, guest = %s WHERE id %% 31 = %d", person(r), r.IntN(31))
+	case 29:
+		return fmt.Sprintf("INSERT INTO meetings (host, guest) SELECT guest, host FROM meetings WHERE host = %s LIMIT 9", person(r))
+	case 30:
+		return fmt.Sprintf("DELETE FROM meetings WHERE host IS NULL OR guest > 30 OR id %% 53 = %d", r.IntN(53))
 	case 0:
 		return "INSERT INTO " + columnsOf["follows"] + " VALUES " + row(r, "follows")
 	case 1, 2:

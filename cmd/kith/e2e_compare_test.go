@@ -20,21 +20,25 @@ func (k *running) compare(relations []config.Relation) {
 	for _, r := range k.status().Relations {
 		standing[r.Name] = r
 	}
+	told := k.metric("kith_relation_rows", "relation")
 	for _, r := range relations {
-		lists := k.source.lists(k.t, r)
+		lists, rows := k.source.lists(k.t, r)
 		edges, differ := uint64(0), 0
 		for _, l := range lists {
 			edges += uint64(len(l.values) / 8)
-			if told, err := k.list(r.Name, l.key); err != nil {
+			if list, err := k.list(r.Name, l.key); err != nil {
 				k.t.Fatal(err)
-			} else if !bytes.Equal(told, l.values) && differ < 3 {
+			} else if !bytes.Equal(list, l.values) && differ < 3 {
 				differ++
-				k.t.Errorf("values of key %d of %s = %v, want %v", l.key, r.Name, decode(told), decode(l.values))
+				k.t.Errorf("values of key %d of %s = %v, want %v", l.key, r.Name, decode(list), decode(l.values))
 			}
 		}
 		// Equal lists and an equal sum: there is no list beyond them.
 		if s := standing[r.Name]; s.Keys != uint64(len(lists)) || s.Edges != edges {
 			k.t.Errorf("relation %s has %d keys and %d edges, want %d and %d", r.Name, s.Keys, s.Edges, len(lists), edges)
+		}
+		if told[r.Name] != float64(rows) {
+			k.t.Errorf("relation %s has %.0f rows, want %d", r.Name, told[r.Name], rows)
 		}
 	}
 	if k.t.Failed() {
@@ -48,21 +52,25 @@ type sourceList struct {
 	values []byte
 }
 
-// lists returns every list of a relation as the table has it.
-func (s *source) lists(t *testing.T, r config.Relation) []sourceList {
+// lists returns every list of a relation as the table has it, and the number of
+// rows behind them.
+func (s *source) lists(t *testing.T, r config.Relation) (lists []sourceList, n uint64) {
 	t.Helper()
-	rows, err := s.db.QueryContext(t.Context(), fmt.Sprintf(
-		"SELECT %s, %s FROM %s WHERE %[1]s >= 0 AND %[2]s >= 0 ORDER BY %[1]s, %[2]s", r.Key, r.Value, r.Table))
+	edges := fmt.Sprintf("SELECT %s a, %s b FROM %s WHERE %[1]s >= 0 AND %[2]s >= 0", r.Key, r.Value, r.Table)
+	if r.Symmetric {
+		edges += fmt.Sprintf(" UNION ALL SELECT %s, %s FROM %s WHERE %[1]s >= 0 AND %[2]s >= 0 AND %[1]s <> %[2]s", r.Value, r.Key, r.Table)
+	}
+	rows, err := s.db.QueryContext(t.Context(), "SELECT a, b, COUNT(*) FROM ("+edges+") e GROUP BY a, b ORDER BY a, b")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer rows.Close()
-	var lists []sourceList
 	for rows.Next() {
-		var key, value uint64
-		if err := rows.Scan(&key, &value); err != nil {
+		var key, value, same uint64
+		if err := rows.Scan(&key, &value, &same); err != nil {
 			t.Fatal(err)
 		}
+		n += same
 		if n := len(lists); n == 0 || lists[n-1].key != key {
 			lists = append(lists, sourceList{key: key})
 		}
@@ -72,7 +80,7 @@ func (s *source) lists(t *testing.T, r config.Relation) []sourceList {
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
-	return lists
+	return lists, n
 }
 
 // list asks for the whole list of a key, as bytes.

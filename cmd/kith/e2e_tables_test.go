@@ -29,13 +29,19 @@ var tables = []string{
 		title VARCHAR(30),
 		owner_id SMALLINT,
 		KEY (owner_id)) ENGINE=InnoDB`,
+	`CREATE TABLE meetings (
+		id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+		host SMALLINT,
+		place VARCHAR(10),
+		guest SMALLINT,
+		KEY (host, guest)) ENGINE=InnoDB`,
 	`CREATE TABLE notes (
 		id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
 		text VARCHAR(100)) ENGINE=InnoDB`,
 }
 
 // relations returns those of the tables: both directions of two of them, one of
-// the third.
+// the third; and of one whose rows may be alike one direction, and both as one.
 func (s *source) relations() []config.Relation {
 	return []config.Relation{
 		{Name: "followers", Table: s.schema + ".follows", Key: "followee_id", Value: "follower_id"},
@@ -43,6 +49,8 @@ func (s *source) relations() []config.Relation {
 		{Name: "likes", Table: s.schema + ".likes", Key: "user_id", Value: "post_id"},
 		{Name: "likers", Table: s.schema + ".likes", Key: "post_id", Value: "user_id"},
 		{Name: "owned", Table: s.schema + ".owners", Key: "owner_id", Value: "item_id"},
+		{Name: "hosted", Table: s.schema + ".meetings", Key: "host", Value: "guest"},
+		{Name: "met", Table: s.schema + ".meetings", Key: "guest", Value: "host", Symmetric: true},
 	}
 }
 
@@ -80,6 +88,18 @@ func post(r *rand.Rand) string {
 	return fmt.Sprint(n)
 }
 
+// person is one of few, so that meetings are often of the same two.
+func person(r *rand.Rand) string {
+	switch n := r.IntN(24); n {
+	case 22:
+		return "NULL"
+	case 23:
+		return "-1"
+	default:
+		return fmt.Sprint(n)
+	}
+}
+
 func item(r *rand.Rand) int { return r.IntN(10 * userCount) }
 
 // row returns a row of a table, of the columns that columnsOf names.
@@ -91,6 +111,8 @@ func row(r *rand.Rand, table string) string {
 		return fmt.Sprintf("(%s,%s,'%s')", member(r), post(r), strings.Repeat("b", r.IntN(40)))
 	case "owners":
 		return fmt.Sprintf("(%d,%s,'t%d')", item(r), member(r), r.IntN(100))
+	case "meetings":
+		return fmt.Sprintf("(%s,%s,'p%d')", person(r), person(r), r.IntN(9))
 	}
 	return fmt.Sprintf("('%d')", r.Uint64())
 }
@@ -100,6 +122,8 @@ var columnsOf = map[string]string{
 	"likes":   "likes (user_id, post_id, body)",
 	"owners":  "owners (item_id, owner_id, title)",
 	"notes":   "notes (text)",
+
+	"meetings": "meetings (host, guest, place)",
 }
 
 func rows(r *rand.Rand, table string, n int) string {
@@ -117,7 +141,7 @@ func (s *source) load(t *testing.T, n int, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	for left := n; left > 0; {
 		step := min(left, 500)
-		table := []string{"follows", "follows", "follows", "likes", "owners"}[r.IntN(5)]
+		table := []string{"follows", "follows", "follows", "likes", "owners", "meetings"}[r.IntN(6)]
 		result, err := s.db.ExecContext(t.Context(), "INSERT IGNORE INTO "+columnsOf[table]+" VALUES "+rows(r, table, step))
 		if err != nil {
 			t.Fatal(err)

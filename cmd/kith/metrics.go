@@ -33,8 +33,10 @@ var (
 	relationState = describe("relation_state", "1 for the relation's state.", "relation", "state")
 	relationKeys  = describe("relation_keys", "Keys that have values.", "relation")
 	relationEdges = describe("relation_edges", "Edges.", "relation")
+	relationRows  = describe("relation_rows", "Rows that the edges come from.", "relation")
 	relationBytes = describe("relation_bytes", "Memory held by the relation's postings.", "relation")
 	changesTotal  = describe("changes_total", "Changes made to the index.", "relation", "op")
+	driftEdges    = describe("drift_edges_total", "Edges that were found to differ from the source.", "relation")
 
 	checkpointAge      = describe("checkpoint_age_seconds", "Seconds since the last checkpoint.")
 	checkpointDuration = describe("checkpoint_duration_seconds", "Seconds that the last checkpoint took.")
@@ -112,7 +114,9 @@ func (c *collector) collectRelations(m emitter) {
 		}
 		m.gauge(relationKeys, float64(r.Keys), r.Name)
 		m.gauge(relationEdges, float64(r.Edges), r.Name)
+		m.gauge(relationRows, float64(r.Rows), r.Name)
 		m.gauge(relationBytes, float64(r.Bytes), r.Name)
+		m.counter(driftEdges, r.Totals.Drifted, r.Name)
 		m.counter(changesTotal, r.Totals.Added, r.Name, "add")
 		m.counter(changesTotal, r.Totals.Removed, r.Name, "remove")
 		m.counter(changesTotal, r.Totals.Cleared, r.Name, "clear")

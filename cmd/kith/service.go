@@ -56,7 +56,7 @@ func newService(c *config.Config, logger *slog.Logger) (_ *service, err error) {
 	}
 	relations := make([]indexer.Relation, len(c.Relations))
 	for i, r := range c.Relations {
-		relations[i] = indexer.Relation{Name: r.Name, Table: r.Table, Key: r.Key, Value: r.Value}
+		relations[i] = indexer.Relation{Name: r.Name, Table: r.Table, Key: r.Key, Value: r.Value, Symmetric: r.Symmetric}
 	}
 	s.index = indexer.NewIndex(relations)
 	began := time.Now()
@@ -242,7 +242,9 @@ func followerOptions(c *config.Config, identity [16]byte, logger *slog.Logger) c
 	}
 	for _, r := range c.Relations {
 		schema, table := r.SchemaTable()
-		o.Relations = append(o.Relations, canal.Relation{Name: r.Name, Schema: schema, Table: table, Key: r.Key, Value: r.Value})
+		o.Relations = append(o.Relations, canal.Relation{
+			Name: r.Name, Schema: schema, Table: table, Key: r.Key, Value: r.Value, Symmetric: r.Symmetric,
+		})
 	}
 	return o
 }

@@ -123,17 +123,49 @@ func (x *Index) FingerprintRange(first, last uint64) (fingerprint, edges uint64)
 // counts once. It returns how many edges came and how many went: none if the
 // index was right. Readers see each edge as it was or as it is.
 func (x *Index) ReplaceRange(first, last Edge, edges iter.Seq[Edge]) (added, removed int) {
-	r := replacer{x: x, from: first, last: last, more: !last.less(first)}
-	previous, any := Edge{}, false
+	r := x.Replace(first, last)
 	for e := range edges {
-		if e.less(first) || last.less(e) || any && e.less(previous) {
-			panic("postings: edges to replace a range are not of it, or not in order")
-		}
-		if !any || e != previous {
-			r.reach(e)
-		}
-		previous, any = e, true
+		r.Add(e)
 	}
+	return r.Close()
+}
+
+// Replace begins what ReplaceRange does, for edges that come one by one. Until
+// Close nothing else may change the index.
+func (x *Index) Replace(first, last Edge) *Replacement {
+	return &Replacement{x: x, from: first, first: first, last: last, more: !last.less(first)}
+}
+
+// Replacement puts other edges in the place of those that there are. It finds
+// what has to change by walking over the index beside the new edges, and holds a
+// bounded number of them.
+type Replacement struct {
+	x              *Index
+	buf, old       []Edge // edges of the index not come to yet: old is the end of buf
+	from           Edge   // where those after old begin
+	more           bool   // there are some
+	first, last    Edge
+	previous       Edge // the last one added
+	any            bool // there is one
+	changes        []Change
+	added, removed int
+}
+
+// Add takes the next of the edges to be; see ReplaceRange.
+func (r *Replacement) Add(e Edge) {
+	if e.less(r.first) || r.last.less(e) || r.any && e.less(r.previous) {
+		panic("postings: edges to replace a range are not of it, or not in order")
+	}
+	if r.any && e == r.previous {
+		return
+	}
+	r.previous, r.any = e, true
+	r.reach(e)
+}
+
+// Close removes the edges that are left of those before, and returns how many
+// edges came and how many went.
+func (r *Replacement) Close() (added, removed int) {
 	for r.next() {
 		r.change(r.old[0], Remove)
 		r.old = r.old[1:]
@@ -142,21 +174,9 @@ func (x *Index) ReplaceRange(first, last Edge, edges iter.Seq[Edge]) (added, rem
 	return r.added, r.removed
 }
 
-// replacer finds what has to change by walking over the index beside the new
-// edges.
-type replacer struct {
-	x              *Index
-	buf, old       []Edge // edges of the index not come to yet: old is the end of buf
-	from           Edge   // where those after old begin
-	more           bool   // there are some
-	last           Edge
-	changes        []Change
-	added, removed int
-}
-
 // reach comes to a new edge: what the index has before it goes, and it comes if
 // the index does not have it.
-func (r *replacer) reach(e Edge) {
+func (r *Replacement) reach(e Edge) {
 	for r.next() && r.old[0].less(e) {
 		r.change(r.old[0], Remove)
 		r.old = r.old[1:]
@@ -170,7 +190,7 @@ func (r *replacer) reach(e Edge) {
 
 // next reads on in the index until old is not empty, and returns false at the
 // end of the range.
-func (r *replacer) next() bool {
+func (r *Replacement) next() bool {
 	for len(r.old) == 0 && r.more {
 		r.flush()
 		r.buf, r.from, r.more = r.x.appendLeaf(r.buf[:0], r.from)
@@ -183,7 +203,7 @@ func (r *replacer) next() bool {
 	return len(r.old) > 0
 }
 
-func (r *replacer) change(e Edge, op Op) {
+func (r *Replacement) change(e Edge, op Op) {
 	r.changes = append(r.changes, Change{e.Key, e.Value, op})
 	if len(r.changes) == maxGroup {
 		r.flush()
@@ -191,7 +211,7 @@ func (r *replacer) change(e Edge, op Op) {
 }
 
 // flush makes the changes found. The edges in old stay as they are.
-func (r *replacer) flush() {
+func (r *Replacement) flush() {
 	added, removed := r.x.applySorted(r.changes)
 	r.added, r.removed = r.added+added, r.removed+removed
 	r.changes = r.changes[:0]

@@ -1,0 +1,75 @@
+package canal
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/kithdb/kith/canal/gtid"
+)
+
+// How long a lock of tables is waited for, in seconds. Nobody waits behind us
+// for a lock to read: the server lets writers pass, and so where their
+// transactions overlap without end we would wait for ever. Behind a lock to
+// write, everybody waits.
+const (
+	readLockPatience  = 2
+	writeLockPatience = 1
+)
+
+// lockTables locks tables against writers on MySQL, on a connection of its own,
+// and returns what unlocks them. It has the lock when no transaction that has
+// written to them is still open, or prepared.
+func lockTables(ctx context.Context, db *sql.DB, s *server, tables []*snapshotTable) (unlock func() error, err error) {
+	if len(tables) == 0 {
+		return func() error { return nil }, nil
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			conn.Close()
+		}
+	}()
+	if err := s.checkSame(ctx, conn); err != nil {
+		return nil, err
+	}
+	err = lock(ctx, conn, tables, "READ", readLockPatience)
+	if isServerError(err, errLockWaitTimeout) {
+		// A server that is read-only refuses the other one.
+		if failed := lock(ctx, conn, tables, "WRITE", writeLockPatience); failed == nil {
+			err = nil
+		}
+	}
+	switch {
+	case isServerError(err, errAccessDeniedDB, errTableAccessDenied, errAccessDenied):
+		why, or := "a source without GTIDs is", "set gtid_mode=ON"
+		if s.kind == gtid.MySQL {
+			why = fmt.Sprintf("table %s, of which several rows may hold the same edge, is", tables[0])
+			or = "give it a unique key of the relation's columns"
+		}
+		return nil, fmt.Errorf("%s read under a short lock, which needs a right: GRANT LOCK TABLES ON %s.* TO the user, or %s: %w",
+			why, quote(tables[0].Schema), or, err)
+	case isServerError(err, errLockWaitTimeout):
+		return nil, fmt.Errorf("a long transaction holds one of the tables: %w", err)
+	case err != nil:
+		return nil, err
+	}
+	return conn.Close, nil
+}
+
+// lock locks tables in a mode, for which it waits so many seconds.
+func lock(ctx context.Context, conn *sql.Conn, tables []*snapshotTable, mode string, seconds int) error {
+	if _, err := conn.ExecContext(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout = %d", seconds)); err != nil {
+		return err
+	}
+	names := make([]string, len(tables))
+	for i, t := range tables {
+		names[i] = quote(t.Schema) + "." + quote(t.Name) + " " + mode
+	}
+	_, err := conn.ExecContext(ctx, "LOCK TABLES "+strings.Join(names, ", "))
+	return err
+}

@@ -1,0 +1,51 @@
+package canal
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/kithdb/kith/indexer"
+)
+
+// A relation whose rows are counted cannot be read part by part at several
+// moments: a change between two would be counted twice. Its table is read as it
+// was at one moment, as the first snapshot does. The rows are collected aside,
+// with the changes of all groups that the view has not seen, and take the place
+// of the relation's contents at the end.
+
+// openView opens a view of the table. It must have everything that is applied,
+// since the stream will not bring it again.
+func (f *Follower) openView(ctx context.Context, s *rescan) error {
+	view, err := openSnapshot(ctx, f.rescans.db, f.server, []*snapshotTable{newSnapshotTable(s.table, []*follow{s.follow})})
+	if err != nil {
+		return err
+	}
+	if applied := f.tracker.Position(); !view.start.Covers(applied) {
+		view.close()
+		return fmt.Errorf("the source does not show yet what it has sent: it shows %s", view.start)
+	}
+	s.view = view
+	s.since, s.aside = &view.start, true
+	f.readings = append(f.readings, indexer.Reading{Relation: s.id, Aside: true, Begins: true})
+	return nil
+}
+
+// readView reads the next rows of the view.
+func (f *Follower) readView(ctx context.Context, s *rescan) error {
+	changes, rows, done, err := s.view.appendChanges(ctx, f.rescans.changes[:0], f.rescans.rows, f.counters)
+	f.rescans.changes = changes[:0]
+	if err != nil {
+		return err
+	}
+	edges := f.rescans.edges[:0]
+	for _, c := range changes {
+		edges = append(edges, indexer.Edge{Key: c.Key, Value: c.Value})
+	}
+	f.rescans.edges = edges[:0]
+	f.readings = append(f.readings, indexer.Reading{Relation: s.id, Edges: edges, Aside: true})
+	f.counters.rescanRows[s.id].Add(uint64(rows))
+	if done {
+		f.endRescan(s.follow, target{position: s.view.start})
+	}
+	return nil
+}
