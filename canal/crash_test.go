@@ -88,7 +88,6 @@ func TestStoppedSourceIsNotReadAgain(t *testing.T) {
 			"INSERT INTO follows VALUES (1,0)"+manyEdges(50))
 		k := s.follow(t, schema, "follows.a.b")
 		k.exact()
-		cleared := k.index.Status()[0].Totals.Cleared
 		for _, away := range []bool{false, true} {
 			options := k.options
 			if away {
@@ -102,6 +101,7 @@ func TestStoppedSourceIsNotReadAgain(t *testing.T) {
 			}
 			s.run(t, schema, "DELETE FROM follows LIMIT 1")
 			k.exact()
+			k.trusted("follows.a.b")
 		}
 		// An idle follower moves on with the files, and does not miss those that
 		// are purged behind it.
@@ -114,9 +114,7 @@ func TestStoppedSourceIsNotReadAgain(t *testing.T) {
 		k = s.start(t, options, k.index)
 		s.run(t, schema, "DELETE FROM follows LIMIT 1")
 		k.exact()
-		if again := k.index.Status()[0].Totals.Cleared - cleared; again > 0 {
-			t.Errorf("the relation was read again %d times, want never", again)
-		}
+		k.trusted("follows.a.b")
 	})
 }
 

@@ -278,6 +278,19 @@ func (k *running) checkpoint() {
 	}
 }
 
+// rescan asks for a relation's table to be read again.
+func (k *running) rescan(relation string) {
+	k.t.Helper()
+	answer, err := k.client.Post(k.url+"/v1/relations/"+relation+"/rescan", "", nil)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != 202 {
+		k.t.Fatalf("a rescan is answered with %s", answer.Status)
+	}
+}
+
 // files returns the files of a directory whose names begin with prefix, in
 // order.
 func files(t *testing.T, dir, prefix string) []string {

@@ -3,6 +3,7 @@ package main
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 )
 
 // rowCount and statementCount are how many rows are there before, and how many
@@ -93,4 +94,37 @@ func (k *running) peel() {
 			k.t.Errorf("%.0f edges of relation %s have drifted", n, relation)
 		}
 	}
+}
+
+// TestKill9DuringRescans kills kith at random moments of rescans under load, which
+// are to find what the binlog did not tell.
+func TestKill9DuringRescans(t *testing.T) {
+	const kills = 8
+	eachSource(t, func(t *testing.T, s *source) {
+		s.load(t, rowCount, 1)
+		c := s.settings(t)
+		c.Checkpoint.Interval = time.Second
+		kith := s.start(t, c)
+		kith.catchUp()
+		s.unlogged(t, "DELETE FROM follows WHERE follower_id % 50 = 0")
+		writer := s.churn(7)
+		writer.pace = pace
+		stopWriter := writer.background(t)
+		random := rand.New(rand.NewPCG(8, 8))
+		for range kills {
+			kith.rescan("followers")
+			kith.rescan("following")
+			writer.await(t, int64(random.IntN(60)))
+			kith.kill()
+			kith = s.start(t, c)
+		}
+		kith.rescan("followers")
+		kith.rescan("following")
+		kith.until("both are read again", func(status) bool {
+			ended := kith.metric("kith_rescans_total", "relation")
+			return ended["followers"] > 0 && ended["following"] > 0
+		})
+		stopWriter()
+		kith.compare(s.relations())
+	})
 }

@@ -178,6 +178,21 @@ func (s *source) execute(t *testing.T, db *sql.DB, statements ...string) {
 	}
 }
 
+// unlogged runs a statement that leaves no trace in the binlog.
+func (s *source) unlogged(t *testing.T, statement string) {
+	t.Helper()
+	conn, err := s.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, text := range []string{"SET SESSION sql_log_bin = 0", statement, "SET SESSION sql_log_bin = 1"} {
+		if _, err := conn.ExecContext(t.Context(), text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+}
+
 // position returns the source's position. What comes before it ends with a
 // transaction, so that the position is the end of one also where it is a place
 // in a file.
