@@ -167,12 +167,12 @@ func TestRescanGoesOnAfterARestart(t *testing.T) {
 
 // TestDefinitionChangesDuringARescan changes the table while it is read again.
 func TestDefinitionChangesDuringARescan(t *testing.T) {
-	const rows = 40_000
+	const rows = 60_000
+	const copied = "INSERT INTO _t_gho SELECT a + 5, b + 7, x FROM t WHERE a % 3 = 0"
 	changes := map[string][]string{
 		"truncate":   {"TRUNCATE TABLE t", "INSERT INTO t VALUES (5, 6, 7)"},
 		"add column": {"ALTER TABLE t ADD COLUMN y INT FIRST", "INSERT INTO t VALUES (1, 5, 6, 7)"},
-		"swap": {"CREATE TABLE _t_gho LIKE t", "INSERT INTO _t_gho SELECT a + 5, b + 7, x FROM t WHERE a % 3 = 0",
-			"RENAME TABLE t TO _t_del, _t_gho TO t", "INSERT INTO t VALUES (5, 6, 7)"},
+		"swap":         {"RENAME TABLE t TO _t_del, _t_gho TO t", "INSERT INTO t VALUES (5, 6, 7)"},
 		"swap columns": {"ALTER TABLE t CHANGE a b BIGINT NOT NULL, CHANGE b a BIGINT NOT NULL", "INSERT INTO t VALUES (5, 6, 7)"},
 		"create again": {"DROP TABLE t", "CREATE TABLE t (x INT, b BIGINT, a BIGINT, UNIQUE KEY (b, a))", "INSERT INTO t VALUES (5, 6, 7)"},
 	}
@@ -182,12 +182,15 @@ func TestDefinitionChangesDuringARescan(t *testing.T) {
 				schema := s.schema(t)
 				createFollowed(t, s, schema)
 				s.fill(t, schema, "t", 1000, rows)
+				s.run(t, schema, "CREATE TABLE _t_gho LIKE t", copied)
 				k := s.follow(t, schema, "t.a.b", "t.b.a", "safe.a.b")
 				k.exact()
+				c := s.connect(t, schema)
+				defer c.close()
 				k.rescan("t.a.b")
 				k.rescan("t.b.a")
 				k.wait("the first rows", func() bool { return k.rescanned("t.a.b").Rows > 0 })
-				s.run(t, schema, statements...)
+				c.run(statements...)
 				s.run(t, schema, "UPDATE t SET x = 8", "DELETE FROM t WHERE a % 5 = 0")
 				k.live("t.a.b")
 				k.live("t.b.a")

@@ -99,6 +99,25 @@ func TestRollbackToAnUnknownSavepointDoubts(t *testing.T) {
 	}
 }
 
+// Rows of an XA transaction are not kept for a relation whose table is not known
+// yet, and a rescan does not see them before the commit.
+func TestXACommitOfRowsThatWereNotKeptDoubts(t *testing.T) {
+	xid := []byte{0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, '1'} // two phases, format 1, one byte and none
+	prepared := [][]byte{formatOf(), anonymousOf(300), queryOf(400, "XA START X'31',X'',1"), queryOf(500, "XA END X'31',X'',1"),
+		eventOf(binlog.TypeXAPrepare, 600, xid...)}
+	commit := [][]byte{anonymousOf(700), queryOf(800, "XA COMMIT X'31',X'',1")}
+	for _, due := range []bool{false, true} {
+		f := reviewFollower(t)
+		f.assembler.follows[0].due = due
+		f.feed(t, prepared...)
+		f.assembler.follows[0].due = false // it was read meanwhile
+		groups := f.feed(t, commit...)
+		if len(groups) != 1 || len(groups[0].doubts) == 1 != due {
+			t.Errorf("prepared while the relation was due (%t): groups %+v", due, groups)
+		}
+	}
+}
+
 func TestOffsetGoesBeyond4GiB(t *testing.T) {
 	f := reviewFollower(t)
 	f.feed(t, formatOf(), anonymousOf(1<<31), queryOf(1<<32-1, "BEGIN"), queryOf(10, "COMMIT"))

@@ -113,6 +113,10 @@ func TestHiddenColumnsDoNotShiftOurs(t *testing.T) {
 				k = k.restart()
 				s.run(t, schema, "INSERT INTO h VALUES (13, 4, 'yy')")
 				k.exact()
+				if s.isMaria() { // a key adds one, and the rows have it from then on
+					s.run(t, schema, "ALTER TABLE h ADD UNIQUE KEY late (t)", "INSERT INTO h VALUES (14, 4, 'late')")
+					k.exact()
+				}
 			})
 		}
 	})
