@@ -144,6 +144,9 @@ func TestDamagedPagesAreReadAgain(t *testing.T) {
 	kith.catchUp()
 	kith.stop()
 	for _, file := range files(t, c.Checkpoint.Dir, "pages-") {
+		if !strings.Contains(file, "follow") {
+			continue // one page, which is read at once: the checkpoint would be set aside
+		}
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
