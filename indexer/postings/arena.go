@@ -229,8 +229,8 @@ func (a *arena) divide(p int32, slots int) {
 	a.usePage(uint16(slots), 1)
 	pg := &a.pages[p]
 	*pg = page{slots: uint16(slots), free: uint16(slots)}
-	for i := slots; i < maxSlots; i++ { // no block there
-		pg.used[i/64] |= 1 << (i % 64)
+	for i := range pg.used { // no block beyond the last
+		pg.used[i] = ^mask(uint(max(slots-64*i, 0)))
 	}
 }
 
