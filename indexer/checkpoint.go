@@ -94,7 +94,7 @@ func (d *Directory) write(c *checkpoint) (written int64, err error) {
 		}
 	}()
 	if err := d.forget(); err != nil {
-		return 0, fmt.Errorf("remove the checkpoint before the last: %w", err)
+		return 0, fmt.Errorf("make room for it: %w", err)
 	}
 	m := manifest{WrittenAt: time.Now().UTC(), Source: c.bookmark}
 	sequence := formatSequence(d.next)
@@ -137,6 +137,9 @@ func (d *Directory) forget() error {
 	if err != nil {
 		return err
 	}
+	if err := d.missing(names); err != nil {
+		return err
+	}
 	for _, name := range names {
 		if !strings.HasPrefix(name, manifestPrefix) || name == d.lastFile {
 			continue
@@ -150,6 +153,23 @@ func (d *Directory) forget() error {
 	}
 	for _, file := range d.pages {
 		file.Release()
+	}
+	return nil
+}
+
+// missing returns an error when files of the last checkpoint are not among the
+// names: somebody has removed them. The next checkpoint then writes all anew.
+func (d *Directory) missing(names []string) error {
+	for _, name := range d.last.appendFiles(nil) {
+		if slices.Contains(names, name) {
+			continue
+		}
+		for _, file := range d.pages {
+			file.Close()
+		}
+		clear(d.pages)
+		d.last, d.lastFile = manifest{}, ""
+		return fmt.Errorf("%s is missing", name)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -199,6 +200,32 @@ func TestFailureAtEveryStep(t *testing.T) {
 		}
 		if j.open(t); j.kept != `{"step":5}` {
 			t.Fatalf("loaded %s, want the fifth checkpoint", j.kept)
+		}
+	}
+}
+
+// Files that somebody removes fail one checkpoint; the next one writes all.
+func TestMissingFilesAreWrittenAnew(t *testing.T) {
+	for _, prefix := range []string{pagesPrefix, segmentPrefix} {
+		d := openDirectory(t, t.TempDir())
+		x := NewIndex([]Relation{followers, following})
+		x.Apply(Batch{Changes: []Change{add(0, 1, 2), add(1, 2, 1)}, Transitions: live(0, 1)})
+		write(t, d, x, `{"n":1}`)
+		x.Apply(Batch{Changes: []Change{add(0, 1, 3)}})
+		for _, name := range files(t, d, prefix) {
+			if err := os.Remove(filepath.Join(d.path, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := d.freeze(x, json.RawMessage(`{"n":2}`))
+		if _, err := d.write(c); err == nil {
+			t.Fatalf("%s files are missing, and a checkpoint was written", prefix)
+		}
+		c.failed()
+		write(t, d, x, `{"n":3}`)
+		_, y, bookmark, _ := reopen(t, d, followers, following)
+		if bookmark != `{"n":3}` || y.Fingerprint(0) != x.Fingerprint(0) || y.Fingerprint(1) != x.Fingerprint(1) {
+			t.Fatalf("loaded %s, %+v", bookmark, y.Status())
 		}
 	}
 }
