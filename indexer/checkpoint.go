@@ -15,6 +15,7 @@ import (
 // checkpoint is all that a checkpoint is made of, as it was between two batches.
 type checkpoint struct {
 	began     time.Time
+	limit     uint64 // of the memory that the index may take while it is written
 	bookmark  json.RawMessage
 	relations []frozenRelation
 	asked     []chan<- error // who asked for it
@@ -59,6 +60,8 @@ func (d *Directory) freeze(x *Index, bookmark json.RawMessage) *checkpoint {
 		}
 		c.relations = append(c.relations, f)
 	}
+	held := x.bytes()
+	c.limit = held + held/4 + d.spare
 	return c
 }
 

@@ -20,9 +20,10 @@ type crashDisk struct {
 	names  map[string]*crashFile
 	safe   map[string]*crashFile // as of the last SyncDir
 	moves  []func(names map[string]*crashFile)
-	ops    int  // changes made so far
-	failAt int  // that change fails, and those after it; 0 for none
-	once   bool // only that one
+	ops    int    // changes made so far
+	failAt int    // that change fails, and those after it; 0 for none
+	once   bool   // only that one
+	gate   func() // called before files are synced, if any
 }
 
 // crashFile is a file: what is safe, and what was done to it since.
@@ -201,6 +202,9 @@ func (f *crashFile) Truncate(size int64) error {
 }
 
 func (f *crashFile) Sync() error {
+	if f.disk.gate != nil {
+		f.disk.gate()
+	}
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	if err := f.disk.change(); err != nil {

@@ -30,7 +30,12 @@ type Directory struct {
 	lastFile string                // its name, empty before there is one
 	pages    map[treeKey]*pageFile // open, to be written to
 	loaded   []loadedTree          // never changes after Load
+	spare    uint64                // see leastSpare
 }
+
+// leastSpare is how many bytes an index may grow by while a checkpoint of it is
+// written, however small it is: free blocks of frozen pages cannot be used.
+const leastSpare = 64 << 20
 
 // OpenDirectory creates the directory where it is missing and locks it. The
 // error wraps ErrLocked when another process has it.
@@ -46,7 +51,7 @@ func openDirectoryOn(disk disk, path string, logger *slog.Logger) (*Directory, e
 	if err != nil {
 		return nil, fmt.Errorf("lock checkpoint directory %s: %w", path, err)
 	}
-	d := &Directory{path: path, disk: disk, logger: logger, lock: lock, pages: make(map[treeKey]*pageFile)}
+	d := &Directory{path: path, disk: disk, logger: logger, lock: lock, pages: make(map[treeKey]*pageFile), spare: leastSpare}
 	if err := d.readIdentity(); err != nil {
 		lock.Close()
 		return nil, err

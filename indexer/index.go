@@ -344,6 +344,16 @@ func (x *Index) State(rel RelationID) State {
 	return state
 }
 
+// bytes returns the memory held by all postings.
+func (x *Index) bytes() (held uint64) {
+	for _, r := range x.relations {
+		for _, t := range r.trees() {
+			held += t.Stats().Bytes
+		}
+	}
+	return held
+}
+
 // Status returns every relation's standing, in the order of the configuration.
 func (x *Index) Status() []RelationStatus {
 	status := make([]RelationStatus, len(x.relations))

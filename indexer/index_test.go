@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -232,4 +235,86 @@ func TestNothingReadNothingWritten(t *testing.T) {
 	if got := files(t, d, manifestPrefix); len(got) > 0 {
 		t.Errorf("checkpoints = %v", got)
 	}
+}
+
+// floodSource delivers ever more edges, until it is stopped.
+type floodSource struct {
+	sliceSource
+	next uint64
+}
+
+func (s *floodSource) Next(ctx context.Context) (Batch, error) {
+	if ctx.Err() != nil {
+		return Batch{}, ctx.Err()
+	}
+	s.given++
+	b := Batch{Changes: make([]Change, 5000)}
+	if s.given == 1 {
+		b.Transitions = live(0)
+	}
+	for i := range b.Changes {
+		b.Changes[i] = add(0, s.next*0x9e3779b97f4a7c15, s.next*0xbf58476d1ce4e5b9)
+		s.next++
+	}
+	return b, nil
+}
+
+// A disk that does not come to an end must not let the index take all memory:
+// following waits for it, and goes on after.
+func TestFollowingWaitsForASlowCheckpoint(t *testing.T) {
+	disk := newCrashDisk()
+	d, err := openDirectoryOn(disk, "kith", silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.spare = 1 << 20
+	stuck, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	disk.gate = func() { once.Do(func() { close(stuck) }); <-release }
+	var log lockedBuffer
+	x := NewIndex([]Relation{followers})
+	a := NewApplier(ApplierOptions{
+		Index: x, Source: &floodSource{}, Directory: d, Interval: time.Hour, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, a) }()
+	<-stuck
+	for !log.contains("following waits") {
+		runtime.Gosched()
+	}
+	held := x.bytes()
+	if held > 5<<20 {
+		t.Errorf("the index holds %d bytes", held)
+	}
+	edges := x.Status()[0].Edges
+	close(release)
+	for x.Status()[0].Edges == edges {
+		runtime.Gosched()
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if s := a.CheckpointStatus(); s.Written < 2 || s.Failures > 0 {
+		t.Errorf("status = %+v", s)
+	}
+}
+
+// lockedBuffer is a buffer for one who writes and one who looks.
+type lockedBuffer struct {
+	mu sync.Mutex // guards b
+	b  strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) contains(text string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Contains(b.b.String(), text)
 }

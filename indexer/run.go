@@ -102,6 +102,10 @@ func (a *Applier) follow(ctx context.Context) error {
 		a.apply(batch)
 
 		a.collect()
+		if a.writing != nil && a.index.bytes() > a.writing.limit {
+			a.logger.Warn("following waits for a checkpoint to be written, which holds memory meanwhile", "since", a.writing.began)
+			_ = a.await() // it is told and logged as any other
+		}
 		if a.writing == nil && (a.urgent || len(a.waiting) > 0 || !time.Now().Before(a.due)) {
 			_ = a.begin() // it is told to those who wait, and logged; the next one is tried in time
 		}

@@ -31,6 +31,7 @@ func OpenIndex(file *PageFile, tree []byte) (*Index, error) {
 type opener struct {
 	file  *PageFile
 	a     *arena
+	slots int // those up to the last that is named: what follows may be cut off
 	image image
 }
 
@@ -94,15 +95,20 @@ func (o *opener) open(tree []byte) (*Index, error) {
 
 // readTable reads which slots are named.
 func (o *opener) readTable(b []byte) error {
-	o.image.slotOf = make([]uint32, o.file.slots)
-	o.image.sums = make([]uint64, o.file.slots)
+	o.slots = 1
+	if len(b) > 0 { // the last one is the greatest, and within the file
+		end := uint64(binary.LittleEndian.Uint32(b[len(b)-slotEntry:])) + 1
+		o.slots = int(min(end, uint64(max(o.file.slots, 1))))
+	}
+	o.image.slotOf = make([]uint32, o.slots)
+	o.image.sums = make([]uint64, o.slots)
 	last := 0
 	for ; len(b) > 0; b = b[slotEntry:] {
 		slot := int(binary.LittleEndian.Uint32(b))
 		if slot <= last || !usable(slot) {
 			return fmt.Errorf("%w: tree names slot %d after %d", ErrDamaged, slot, last)
 		}
-		if slot >= o.file.slots {
+		if slot >= o.slots {
 			return fmt.Errorf("%w: page file ends before slot %d", ErrDamaged, slot)
 		}
 		o.image.slotOf[slot], o.image.sums[slot] = uint32(slot), binary.LittleEndian.Uint64(b[4:])
@@ -115,7 +121,7 @@ func (o *opener) readTable(b []byte) error {
 // claimLeaves marks the blocks of all leaves as handed out, and finds that the
 // nodes are what they should be.
 func (o *opener) claimLeaves(root ref, nodes []byte) error {
-	o.a.pages = make([]page, max(o.file.slots, 1))
+	o.a.pages = make([]page, o.slots)
 	if len(nodes) == 0 {
 		return o.claim(root)
 	}
@@ -193,9 +199,9 @@ func (o *opener) claim(r ref) error {
 func (o *opener) showPages() error {
 	a := o.a
 	a.grow(uint64(len(a.pages)+1) * pageSize)
-	err := a.mapFile(o.file.file, uint64(o.file.slots)*pageSize)
+	err := a.mapFile(o.file.file, uint64(o.slots)*pageSize)
 	if err == nil {
-		o.file.mapped = o.file.slots
+		o.file.mapped = o.slots
 		a.shown = o.image.slots.clone()
 		return nil
 	}
@@ -238,7 +244,7 @@ func (o *opener) plant(b []byte) (ref, []byte) {
 // would be put between leaves, which would have to be read.
 func (o *opener) offerRoom() {
 	a := o.a
-	for p := o.file.slots - 1; p > 0; p-- {
+	for p := o.slots - 1; p > 0; p-- {
 		switch {
 		case a.pages[p].slots != 0:
 			a.offer(int32(p))
