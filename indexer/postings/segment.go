@@ -157,8 +157,9 @@ func ReadSegment(b []byte) (trees, blobs []Part, err error) {
 // readPart takes a part off the front of b.
 func readPart(b []byte) (kind byte, part Part, rest []byte, err error) {
 	if len(b) >= 2 && len(b) >= 2+int(b[1])+8 {
-		kind, part.Name = b[0], string(b[2:2+b[1]])
-		b = b[2+b[1]:]
+		end := 2 + int(b[1])
+		kind, part.Name = b[0], string(b[2:end])
+		b = b[end:]
 		size := binary.LittleEndian.Uint64(b)
 		if b = b[8:]; size <= uint64(len(b)) {
 			part.Bytes = b[:size:size]

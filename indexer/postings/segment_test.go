@@ -135,3 +135,18 @@ func BenchmarkApply(b *testing.B) {
 		x.Apply(changes[i%len(changes) : i%len(changes)+1])
 	}
 }
+
+// A name's length does not overflow its byte: FuzzOpenIndex found that it did.
+func TestPartWithALongName(t *testing.T) {
+	for _, n := range []int{253, 254, 255} {
+		b := append([]byte{partBlob, byte(n)}, make([]byte, n+8+3)...)
+		b[2+n] = 3 // bytes of the part
+		_, part, rest, err := readPart(b)
+		if err != nil || len(part.Name) != n || len(part.Bytes) != 3 || len(rest) != 0 {
+			t.Errorf("part with a name of %d bytes: name of %d, %d bytes, %d left, %v", n, len(part.Name), len(part.Bytes), len(rest), err)
+		}
+		if _, _, _, err := readPart(b[:2+n+7]); err == nil {
+			t.Errorf("part cut in the size after a name of %d bytes: no error", n)
+		}
+	}
+}
