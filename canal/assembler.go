@@ -27,6 +27,7 @@ type assembler struct {
 	fold     bool                // the source does not tell upper from lower case in their names
 	followed *statement.Followed
 	prepared map[string]*preparedXA
+	limbo    limbo
 	counters *counters
 
 	file   string // of the binlog, as the last ROTATE told
@@ -46,6 +47,7 @@ type group struct {
 	doubts     []doubt
 	committed  time.Time // the source's clock, zero if unknown
 	begun      bool      // BEGIN was seen: more than one statement
+	xaCommit   bool      // it is the second phase of an XA transaction
 	savepoints []savepoint
 }
 
@@ -70,6 +72,7 @@ func newAssembler(c *counters) *assembler {
 		counters: c,
 		tables:   make(map[tableKey]*table),
 		prepared: make(map[string]*preparedXA),
+		limbo:    make(limbo),
 	}
 }
 

@@ -143,6 +143,11 @@ func (f *Follower) takeGroup() {
 	if f.anyLeavesOut(g.mark) {
 		f.changes = f.withoutLeftOut(start, g.mark)
 	}
+	for _, r := range f.assembler.follows {
+		if r.inDoubt(g) {
+			f.doubt(r, "an XA transaction was committed when the table was being read")
+		}
+	}
 	for _, d := range g.doubts {
 		if r := f.assembler.follows[d.Relation]; !r.hasSeen(g.mark) {
 			f.doubt(r, d.Reason)

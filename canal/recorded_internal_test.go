@@ -237,6 +237,7 @@ func (s *scenario) assembler() *assembler {
 		counters: newCounters(len(s.follows)),
 		tables:   make(map[tableKey]*table),
 		prepared: make(map[string]*preparedXA),
+		limbo:    make(limbo),
 	}
 	for i, r := range s.follows {
 		a.follows = append(a.follows, &follow{Relation: r, id: indexer.RelationID(i), state: indexer.Live})

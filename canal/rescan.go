@@ -86,14 +86,7 @@ func (f *Follower) followOn(ctx context.Context) error {
 			f.doubt(r, "a rescan was asked for")
 		}
 	}
-	for _, d := range f.drifted {
-		r := f.assembler.follows[d.Relation]
-		f.logger.Error("relation differs from its table", "relation", r.Name, "reason", d.Reason, "position", f.tracker.String())
-		if r.state == indexer.Live {
-			f.doubt(r, d.Reason)
-		}
-	}
-	f.drifted = nil
+	f.doubtDrifted()
 	f.settle()
 	if len(f.moves) > 0 {
 		return nil
@@ -295,6 +288,9 @@ func following(e indexer.Edge) indexer.Edge {
 // cannot be read from it.
 func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 	a, conn := f.assembler, f.rescans.conn
+	if err := f.awaitDefinition(ctx, r); err != nil {
+		return err
+	}
 	t, unfit, err := f.examine(ctx, conn, f.server, []*follow{r})
 	if err != nil {
 		return err
@@ -355,6 +351,11 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 // applied.
 func (f *Follower) shownEdges(ctx context.Context, s *rescan) ([]indexer.Edge, error) {
 	conn := f.rescans.conn
+	if f.server.kind == gtid.Maria {
+		if settled, err := f.assembler.limbo.settle(ctx, conn); !settled || err != nil {
+			return nil, errors.Join(errors.New("the source does not show yet what was committed by XA"), err)
+		}
+	}
 	end, err := f.server.awaitShown(ctx, conn, s.table, f.tracker.Position(), f.end)
 	if err != nil {
 		return nil, err

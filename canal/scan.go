@@ -52,14 +52,14 @@ func (f *Follower) readSnapshot(ctx context.Context) error {
 		f.tellProgress(time.Now())
 		return nil
 	}
-	start, converged := f.snapshot.start, f.snapshot.converged
+	start, from, converged := f.snapshot.start, f.snapshot.from, f.snapshot.converged
 	for _, r := range f.progress.read {
-		r.due, r.since, r.converged = false, &start, &converged
+		r.due, r.since, r.from, r.converged = false, &start, &from, &converged
 		if r.counted {
 			r.converged = &target{position: start}
 		}
 	}
-	f.place, f.placeEnd, f.placeTime = &start, f.snapshot.end, f.progress.began
+	f.place, f.placeEnd, f.placeTime = &from, f.snapshot.end, f.progress.began
 	f.snapshot.close()
 	f.snapshot, f.scanned = nil, true
 	took := time.Since(f.progress.began)

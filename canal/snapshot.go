@@ -21,7 +21,8 @@ import (
 // (or from before: what a relation's snapshot has seen is left out), and the
 // relations are equal to the source when it reaches converged.
 //
-//   - MariaDB tells the GTID position of a read view: start = converged.
+//   - MariaDB tells the GTID position of a read view: start = converged. For
+//     commits by XA see limbo.go.
 //   - MySQL with GTIDs does not. A transaction enters gtid_executed after its
 //     rows can be seen, and the binlog before. So gtid_executed, read first, has
 //     nothing that the view lacks, and the end of the binlog, read last, has
@@ -38,6 +39,7 @@ type snapshot struct {
 	conn      *sql.Conn
 	start     gtid.Position
 	converged target
+	from      gtid.Position    // where the stream is to begin: start, or a little before
 	end       gtid.Coordinates // of the binlog when the view was opened, unknown without GTIDs
 	tables    []*snapshotTable
 	opened    time.Time // or a little before
@@ -85,7 +87,7 @@ func openSnapshot(ctx context.Context, db *sql.DB, s *server, tables []*snapshot
 	}
 	switch s.kind {
 	case gtid.Maria:
-		err = view.openMaria(ctx)
+		err = view.openMaria(ctx, s)
 	case gtid.MySQL:
 		err = view.openMySQL(ctx, db, s)
 	default:
@@ -93,6 +95,9 @@ func openSnapshot(ctx context.Context, db *sql.DB, s *server, tables []*snapshot
 	}
 	if err == nil {
 		err = view.touch(ctx)
+	}
+	if view.from.Kind == gtid.None {
+		view.from = view.start
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the snapshot: %w", err)
@@ -106,21 +111,6 @@ func noTimeLimit(s *server) string {
 		return "SET SESSION max_statement_time = 0"
 	}
 	return "SET SESSION max_execution_time = 0"
-}
-
-func (v *snapshot) openMaria(ctx context.Context) error {
-	if err := v.begin(ctx); err != nil {
-		return err
-	}
-	var err error
-	if v.end, err = viewPlace(ctx, v.conn); err != nil {
-		return err
-	}
-	if v.start, err = positionOf(ctx, v.conn, v.end); err != nil {
-		return err
-	}
-	v.converged = target{position: v.start}
-	return nil
 }
 
 // viewPlace returns the place in MariaDB's binlog of the read view of a

@@ -69,6 +69,18 @@ func (f *Follower) Reread(relation indexer.RelationID, reason string) {
 	f.drifted = append(f.drifted, doubt{relation, reason})
 }
 
+// doubtDrifted doubts the relations that the last batch has shown to differ.
+func (f *Follower) doubtDrifted() {
+	for _, d := range f.drifted {
+		r := f.assembler.follows[d.Relation]
+		f.logger.Error("relation differs from its table", "relation", r.Name, "reason", d.Reason, "position", f.tracker.String())
+		if r.state == indexer.Live {
+			f.doubt(r, d.Reason)
+		}
+	}
+	f.drifted = nil
+}
+
 // halt stops a relation that cannot be read from its table as it is now. It keeps
 // what it has.
 //

@@ -25,7 +25,7 @@ func (f *Follower) openView(ctx context.Context, s *rescan) error {
 		return fmt.Errorf("the source does not show yet what it has sent: it shows %s", view.start)
 	}
 	s.view = view
-	s.since, s.aside = &view.start, true
+	s.since, s.from, s.aside = &view.start, &view.from, true
 	f.readings = append(f.readings, indexer.Reading{Relation: s.id, Aside: true, Begins: true})
 	return nil
 }
@@ -48,4 +48,19 @@ func (f *Follower) readView(ctx context.Context, s *rescan) error {
 		f.endRescan(s.follow, target{position: s.view.start})
 	}
 	return nil
+}
+
+// awaitDefinition waits until the source shows the definition of a relation's
+// table as the stream has left it: MySQL, too, writes it to the binlog first.
+func (f *Follower) awaitDefinition(ctx context.Context, r *follow) error {
+	conn := f.rescans.conn
+	end, err := f.server.awaitShown(ctx, conn, &table{Schema: r.Schema, Name: r.Table}, f.tracker.Position(), f.end)
+	if isServerError(err, errNoSuchTable, errUnknownSchema, errTableAccessDenied, errAccessDeniedDB) {
+		return nil // which will be told better
+	}
+	if err != nil {
+		return err
+	}
+	_, err = conn.ExecContext(ctx, end)
+	return err
 }

@@ -42,6 +42,8 @@ func (a *assembler) xaPrepare(e binlog.Event) (bool, error) {
 }
 
 func (a *assembler) xaCommit(xid string) {
+	a.group.xaCommit = true
+	a.limbo.add(xid)
 	x, ok := a.prepared[xid]
 	if !ok {
 		a.doubtAll("an XA transaction was committed that was prepared before kith followed the binlog (" + xid + ")")

@@ -3,8 +3,11 @@ package canal_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/kithdb/kith/indexer"
 )
@@ -195,6 +198,66 @@ func TestStopAnywhere(t *testing.T) {
 				t.Logf("ended at the %d-th moment", n)
 				return
 			}
+		}
+	})
+}
+
+// TestViewsUnderXA reads a table while it is written to by XA transactions, which
+// on MariaDB can be in the binlog and not be visible yet.
+func TestViewsUnderXA(t *testing.T) {
+	rounds := 6
+	if long {
+		rounds = 400
+	}
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		s.run(t, schema, createBag, "CREATE TABLE once (id INT AUTO_INCREMENT PRIMARY KEY, b BIGINT)")
+		s.setGlobal(t, "sync_binlog", "1") // as servers have it: a commit takes its time
+		s.setGlobal(t, "innodb_flush_log_at_trx_commit", "1")
+		ctx, stop := context.WithCancel(context.Background())
+		var writers sync.WaitGroup
+		for w := range 3 {
+			c := s.connect(t, schema)
+			random := rand.New(rand.NewPCG(3, uint64(w)))
+			writers.Go(func() {
+				defer c.close()
+				for i := 0; ctx.Err() == nil; i++ {
+					xid := fmt.Sprintf("'%s %d %d'", schema, w, i)
+					for _, statement := range append(xa(xid, fmt.Sprintf("INSERT INTO bag VALUES (%d, %d, 0)", w, i%5),
+						fmt.Sprintf("INSERT INTO once (b) VALUES (%d)", i)), "XA PREPARE "+xid, "XA COMMIT "+xid) {
+						if _, err := c.conn.ExecContext(c.ctx, statement); err != nil {
+							t.Errorf("%s: %v", statement, err)
+							return
+						}
+					}
+					// Now and then there is none, or all would be in doubt for ever.
+					<-time.After(time.Duration(random.IntN(20)) * time.Millisecond)
+				}
+			})
+		}
+		t.Cleanup(func() {
+			stop()
+			writers.Wait()
+		})
+		var all []*kith
+		for i := range rounds {
+			if i%5 == 0 {
+				k := s.follow(t, schema, "bag.a.b", "once.id.b")
+				k.wait("the snapshot", k.allLive)
+				all = append(all[max(0, len(all)-5):], k)
+			}
+			k := all[len(all)-1]
+			k.rescan("bag.a.b")
+			k.rescan("once.id.b")
+			ended := uint64(i%5 + 1)
+			k.wait("read again", func() bool {
+				return k.rescanned("bag.a.b").Ended >= ended && k.rescanned("once.id.b").Ended >= ended && k.allLive()
+			})
+		}
+		stop()
+		writers.Wait()
+		for _, k := range all {
+			k.exact()
 		}
 	})
 }
