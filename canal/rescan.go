@@ -84,6 +84,7 @@ func (f *Follower) followOn(ctx context.Context) error {
 	for i, r := range f.assembler.follows {
 		if f.asked[i].Swap(false) {
 			f.doubt(r, "a rescan was asked for")
+			r.rest = time.Time{}
 		}
 	}
 	f.doubtDrifted()

@@ -29,7 +29,7 @@ func (f *Follower) beginSnapshot() {
 		for _, e := range t.edges {
 			r := f.assembler.follows[e.relation]
 			f.progress.read = append(f.progress.read, r)
-			r.due, r.began = true, now
+			r.due = true
 			f.changes = append(f.changes, indexer.Change{Relation: r.id, Op: indexer.Clear})
 			f.decideCounting(r, t.table)
 			f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: indexer.Loading, Reason: "its table is being read", Rows: r.rows()})

@@ -121,8 +121,9 @@ func (f *Follower) settle() {
 			continue
 		}
 		r.state, r.converged, r.since, r.reached = indexer.Live, nil, nil, nil
-		now := time.Now()
-		r.rest = now.Add(min(now.Sub(r.began), time.Minute))
+		if now := time.Now(); !r.began.IsZero() {
+			r.rest = now.Add(min(now.Sub(r.began), time.Minute))
+		}
 		f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: indexer.Live})
 		f.logger.Info("relation is live", "relation", r.Name, "position", f.tracker.String())
 	}
