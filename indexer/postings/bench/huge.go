@@ -153,23 +153,17 @@ func measureReads(o *options, w *way) {
 	}
 }
 
-// restartHuge writes one direction to a file, and reads it in another process.
+// restartHuge writes one direction to files, which another process maps.
 func restartHuge(o *options, w *way) error {
-	t := &tree{x: w.x}
-	path := filepath.Join(o.dir, "huge.checkpoint")
-	start := time.Now()
-	bytes, err := t.save(path)
-	if err != nil {
+	var saved Saved
+	saver := Worker{subject: &tree{x: w.x}}
+	if err := saver.Save(filepath.Join(o.dir, "huge.checkpoint"), &saved); err != nil {
 		return err
 	}
 	edges := float64(w.x.Stats().Edges)
-	fmt.Printf("checkpoint of %s: %.1f s, %.2f GiB, %.3f B/edge\n", w.name, time.Since(start).Seconds(), gib(uint64(bytes)), float64(bytes)/edges)
-	if need := 2 * w.x.Stats().Bytes; available() < need+o.reserve {
-		fmt.Printf("restart: left out, it may need %.1f GiB more, and %.1f are available\n", gib(need), gib(available()))
-		return nil
-	}
+	fmt.Printf("checkpoint of %s: %.1f s, %.2f GiB, %.3f B/edge\n", w.name, saved.Took.Seconds(), gib(uint64(saved.Bytes)), float64(saved.Bytes)/edges)
 	key, value := w.graph.edge(0)
-	took, err := restart(o, names[0], Restart{path, postings.Edge{Key: key, Value: value}})
+	took, err := restart(o, names[0], Restart{saved.Files, postings.Edge{Key: key, Value: value}})
 	if err != nil {
 		return err
 	}

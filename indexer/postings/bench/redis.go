@@ -222,21 +222,14 @@ func (r *redis) cpu() time.Duration {
 func (r *redis) resident() uint64 { return residentOf(strconv.Itoa(r.process.Process.Pid)) }
 
 // save has the server write its file, and leaves it at path.
-func (r *redis) save(path string) (int64, error) {
+func (r *redis) save(path string) ([]string, error) {
 	r.conn.command("SAVE")
 	r.conn.flush()
 	r.conn.reply()
 	if r.conn.err != nil {
-		return 0, r.conn.err
+		return nil, r.conn.err
 	}
-	if err := os.Rename(filepath.Join(r.dir, "dump.rdb"), path); err != nil {
-		return 0, err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0, err
-	}
-	return info.Size(), nil
+	return []string{path}, os.Rename(filepath.Join(r.dir, "dump.rdb"), path)
 }
 
 // open starts the server anew with the file at path.

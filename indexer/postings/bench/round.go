@@ -13,7 +13,7 @@ import (
 
 const (
 	changesPart = 1 << 16 // changes given to a subject at a time
-	readsPart   = 1 << 14
+	readsPart   = 1 << 16
 	pageLength  = 100
 	together    = 32 // lookups of contains-many
 )
@@ -262,7 +262,7 @@ func (r *rounds) checkpoint() error {
 		}
 		rows[0].cells[i] = cell{true, saved.Took.Seconds()}
 		rows[1].cells[i] = cell{true, float64(saved.Bytes) / float64(r.edges)}
-		took, err := restart(r.o, h.name, Restart{path, r.d.edge(0)})
+		took, err := restart(r.o, h.name, Restart{saved.Files, r.d.edge(0)})
 		if err != nil {
 			return err
 		}
@@ -281,7 +281,11 @@ func restart(o *options, name string, from Restart) (took time.Duration, err err
 		return 0, err
 	}
 	defer h.dismiss()
-	defer os.Remove(from.Path)
+	defer func() {
+		for _, file := range from.Files {
+			_ = os.Remove(file) // redis has moved its own
+		}
+	}()
 	err = h.call("Restart", from, &took)
 	return took, err
 }

@@ -54,10 +54,10 @@ type shared interface {
 	beside() (apply func([]postings.Change), err error)
 }
 
-// kept is a subject that can be written to a file, and read again by another
-// process.
+// kept is a subject that can be written to files, the first of which is at the
+// path and the others beside it, and read again by another process.
 type kept interface {
-	save(path string) (bytes int64, err error)
+	save(path string) (files []string, err error)
 	open(path string) error
 }
 

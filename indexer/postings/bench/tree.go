@@ -107,39 +107,34 @@ func (t *tree) beside() (func([]postings.Change), error) {
 
 // save writes a checkpoint as indexer does: the pages, and the segment that
 // says what is where in them.
-func (t *tree) save(path string) (int64, error) {
-	f, err := os.Create(path + ".pages")
+func (t *tree) save(path string) ([]string, error) {
+	files := []string{path, path + pagesSuffix}
+	f, err := os.Create(files[1])
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer f.Close()
 	pages, err := postings.CreatePageFile(f)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	frozen := t.x.Freeze(nil)
 	defer frozen.Fail()
-	written, err := frozen.WritePages(pages)
-	if err != nil {
-		return 0, err
+	if _, err := frozen.WritePages(pages); err != nil {
+		return nil, err
 	}
 	segment, err := os.Create(path)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer segment.Close()
 	if err := postings.WriteSegment(segment, []postings.Tree{{Name: "edges", Frozen: frozen}}, nil); err != nil {
-		return 0, err
+		return nil, err
 	}
-	if err := segment.Sync(); err != nil {
-		return 0, err
-	}
-	info, err := segment.Stat()
-	if err != nil {
-		return 0, err
-	}
-	return written + info.Size(), nil
+	return files, segment.Sync()
 }
+
+const pagesSuffix = ".pages"
 
 func (t *tree) open(path string) error {
 	segment, err := os.ReadFile(path)
@@ -150,7 +145,7 @@ func (t *tree) open(path string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(path + ".pages")
+	f, err := os.Open(path + pagesSuffix)
 	if err != nil {
 		return err
 	}

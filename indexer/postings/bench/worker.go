@@ -121,10 +121,11 @@ func (w *Worker) Floor(universe uint64, f *Floor) error {
 type Saved struct {
 	Able  bool
 	Took  time.Duration
-	Bytes int64
+	Files []string
+	Bytes int64 // in the files
 }
 
-// Save writes the subject to a file.
+// Save writes the subject to files.
 func (w *Worker) Save(path string, saved *Saved) (err error) {
 	k, ok := w.subject.(kept)
 	if !ok {
@@ -132,25 +133,36 @@ func (w *Worker) Save(path string, saved *Saved) (err error) {
 	}
 	start := time.Now()
 	saved.Able = true
-	saved.Bytes, err = k.save(path)
+	if saved.Files, err = k.save(path); err != nil {
+		return err
+	}
 	saved.Took = time.Since(start)
-	return err
+	for _, file := range saved.Files {
+		info, err := os.Stat(file)
+		if err != nil {
+			return err
+		}
+		saved.Bytes += info.Size()
+	}
+	return nil
 }
 
 // Restart says from where to start again, and what to look up then.
 type Restart struct {
-	Path string
-	Edge postings.Edge
+	Files []string
+	Edge  postings.Edge
 }
 
-// Restart reads the subject from a file that is not in the page cache, looks an
+// Restart reads the subject from files that are not in the page cache, looks an
 // edge up, and returns how long both took.
 func (w *Worker) Restart(from Restart, took *time.Duration) error {
-	if err := forget(from.Path); err != nil {
-		return err
+	for _, file := range from.Files {
+		if err := forget(file); err != nil {
+			return err
+		}
 	}
 	start := time.Now()
-	if err := w.subject.(kept).open(from.Path); err != nil {
+	if err := w.subject.(kept).open(from.Files[0]); err != nil {
 		return err
 	}
 	w.subject.contains([]postings.Edge{from.Edge})
