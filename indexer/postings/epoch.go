@@ -9,12 +9,13 @@ import "sync/atomic"
 // that of every reader.
 //
 // Why that is safe: all the words named here are accessed by sync/atomic, in
-// one order that all agree on. A node marked s was unlinked before the epoch
-// became s+1. A reader that published e > s had read e, so it was unlinked
-// before that reader looked at the root. A reader whose place the writer found
-// free published after that look, hence after the unlinking, and then looked at
-// the root. Neither can come to the node. A reader that published e <= s holds
-// the node back.
+// one order that all agree on, but for the store that frees a place: it
+// releases, and is at worst seen late, which only holds nodes back. A node
+// marked s was unlinked before the epoch became s+1. A reader that published
+// e > s had read e, so it was unlinked before that reader looked at the root. A
+// reader whose place the writer found free published after that look, hence
+// after the unlinking, and then looked at the root. Neither can come to the
+// node. A reader that published e <= s holds the node back.
 type epochs struct {
 	now   atomic.Uint64
 	first places

@@ -35,7 +35,7 @@ func measure(o *options, d *data) (*rounds, error) {
 	}
 	defer c.dismiss()
 	r := &rounds{o: o, d: d, crew: c}
-	for _, step := range []func() error{r.load, r.size, r.reads, r.scan, r.intersect, r.latency, r.checkpoint} {
+	for _, step := range []func() error{r.begin, r.load, r.size, r.reads, r.scan, r.intersect, r.latency, r.checkpoint} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -59,6 +59,22 @@ func (r *rounds) add(name string, n int, t *tally) {
 		cells[i] = cell{able: t.took[i] > 0, value: rate(n, t.took[i])}
 	}
 	r.table.add(row{name: name, cells: cells, ratios: true})
+}
+
+// begin gives every worker a piece of work that finds nothing, so that what its
+// process is like without a subject's contents is seen with the memory that
+// taking orders needs.
+func (r *rounds) begin() error {
+	t := r.crew.newTally()
+	if err := r.crew.do(&t, &Order{Kind: "contains", Edges: r.lookups(0, changesPart)}); err != nil {
+		return err
+	}
+	for _, h := range r.crew {
+		if err := h.call("Begin", struct{}{}, &struct{}{}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // load makes the changes, or loads as many edges in bulk.

@@ -101,6 +101,12 @@ func load(s subject, edges []postings.Edge, more bool) {
 	s.apply(changes)
 }
 
+// Begin remembers what the process takes without contents.
+func (w *Worker) Begin(_ struct{}, _ *struct{}) error {
+	w.empty = w.subject.resident()
+	return nil
+}
+
 // Resident returns the bytes of memory that the subject takes: its process's,
 // less those of an empty one.
 func (w *Worker) Resident(_ struct{}, bytes *int64) error {
@@ -217,7 +223,7 @@ func (s stdio) Close() error                { return errors.Join(s.out.Close(), 
 // work serves the orders for the subject until there are no more.
 func work(s subject, p profile) error {
 	defer s.close()
-	w := &Worker{subject: s, profile: p, empty: s.resident()}
+	w := &Worker{subject: s, profile: p}
 	server := rpc.NewServer()
 	if err := server.Register(w); err != nil {
 		return err
