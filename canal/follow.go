@@ -204,9 +204,9 @@ func (f *Follower) Applied() {
 		f.fresh.applied(f.commit, time.Now(), f.drained)
 	}
 	if f.place != nil {
-		f.tracker.Set(f.place.Clone())
-		f.end = f.placeEnd
-		f.fresh.setSince(f.placeTime)
+		f.tracker.Set(f.place.position.Clone())
+		f.end = f.place.end
+		f.fresh.setSince(f.place.at)
 		f.started = true
 	}
 }

@@ -63,21 +63,9 @@ type Follower struct {
 	missing   time.Time     // since when the source has lacked what we have applied
 	ahead     gtid.Position // what the source had executed when we connected, MySQL with GTIDs only
 
-	// The batch being made or applied.
-	readings []indexer.Reading
-	changes  []indexer.Change
-	moves    []indexer.Transition
-	marks    []mark    // of its groups
-	commit   time.Time // of the last of them, by our clock
-	drained  bool      // nothing that the source sent is left after it
-	failed   error     // of the stream, after the batch
-	drifted  []doubt   // relations that the batch has shown to differ from the source
-
-	// Where the batch goes, when it does not follow from the one before: to the
-	// place of a snapshot, or to where the source is.
-	place     *gtid.Position
-	placeEnd  gtid.Coordinates // the same in the binlog, if known
-	placeTime time.Time        // up to which the source's changes are in it
+	batch           // being made or applied
+	failed  error   // of the stream, after the batch
+	drifted []doubt // relations that the batch has shown to differ from the source
 }
 
 // NewFollower returns a follower that has not connected yet.
@@ -125,12 +113,11 @@ func NewFollower(o Options) (*Follower, error) {
 // nothing to serve in the meantime; and whenever the relations cannot be read
 // from the tables as they are. Later it tries again and again.
 func (f *Follower) Next(ctx context.Context) (indexer.Batch, error) {
-	f.readings, f.changes, f.moves, f.marks = f.readings[:0], emptied(f.changes), f.moves[:0], f.marks[:0]
-	f.drained, f.place = false, nil
+	f.batch.begin()
 	err := f.step(ctx)
 	// What was taken from the stream is handed over even when ctx has ended: the
 	// assembler is beyond it already.
-	if ctx.Err() != nil && (err != nil || len(f.marks)+len(f.moves)+len(f.readings) == 0) {
+	if ctx.Err() != nil && (err != nil || f.batch.isEmpty()) {
 		f.close()
 		f.fresh.enter(Stopped, nil)
 		return indexer.Batch{}, ctx.Err()
@@ -144,17 +131,7 @@ func (f *Follower) Next(ctx context.Context) (indexer.Batch, error) {
 	if err != nil {
 		f.disconnect(err)
 	}
-	return indexer.Batch{Readings: f.readings, Changes: f.changes, Transitions: f.moves}, nil
-}
-
-// emptied returns the slice without its changes, and without its memory when one
-// huge transaction has made it large.
-func emptied(changes []indexer.Change) []indexer.Change {
-	const kept = 1 << 20
-	if cap(changes) > kept {
-		return nil
-	}
-	return changes[:0]
+	return f.batch.told(), nil
 }
 
 // step makes the next step of following.

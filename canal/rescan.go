@@ -3,14 +3,12 @@ package canal
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"math"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
-	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -248,43 +246,6 @@ func (f *Follower) endRescan(r *follow, end target) {
 		"took", time.Since(r.began).Round(time.Millisecond))
 }
 
-// addPart puts what was read into the batch.
-func (f *Follower) addPart(s *rescan, edges []indexer.Edge) {
-	part := indexer.Reading{Relation: s.id, Edges: edges, Last: lastEdge, Aside: s.aside, Begins: s.begins}
-	if s.reached != nil {
-		part.First = following(*s.reached)
-	}
-	reached := lastEdge
-	if n := len(edges); n == f.rescans.rows {
-		reached = edges[n-1]
-		if len(s.columns) == 1 {
-			reached = s.behind(reached)
-		}
-	}
-	part.Last = reached
-	s.reached, s.begins = &reached, false
-	f.readings = append(f.readings, part)
-	f.counters.rescanRows[s.id].Add(uint64(len(edges)))
-	f.counters.snapshotRows[s.id].Add(uint64(len(edges)))
-}
-
-// behind returns the last edge that a row with the same value in the one column
-// that the rows are ordered by could have.
-func (s *rescan) behind(e indexer.Edge) indexer.Edge {
-	if !s.aside {
-		e.Value = math.MaxUint64
-	}
-	return e
-}
-
-// following returns the edge after e, which is not the last.
-func following(e indexer.Edge) indexer.Edge {
-	if e.Value++; e.Value == 0 {
-		e.Key++
-	}
-	return e
-}
-
 // beginRescan looks at the table of a relation. It halts the relation if it
 // cannot be read from it.
 func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
@@ -346,93 +307,4 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 	f.counters.rescanGuess[r.id].Store(guess)
 	f.logger.Info("reading table again", "table", t.String(), "relation", r.Name, "rows_estimated", guess, "index", s.index, "aside", r.aside)
 	return nil
-}
-
-// shownEdges reads the next rows as soon as the source shows everything that is
-// applied.
-func (f *Follower) shownEdges(ctx context.Context, s *rescan) ([]indexer.Edge, error) {
-	conn := f.rescans.conn
-	if f.server.kind == gtid.Maria {
-		if settled, err := f.assembler.limbo.settle(ctx, conn); !settled || err != nil {
-			return nil, errors.Join(errors.New("the source does not show yet what was committed by XA"), err)
-		}
-	}
-	end, err := f.server.awaitShown(ctx, conn, s.table, f.tracker.Position(), f.end)
-	if err != nil {
-		return nil, err
-	}
-	edges, err := s.appendEdges(ctx, conn, f.rescans.edges[:0], f.rescans.rows)
-	if isServerError(err, errNoSuchIndex) { // it is invisible
-		s.index = ""
-		edges, err = s.appendEdges(ctx, conn, f.rescans.edges[:0], f.rescans.rows)
-	}
-	f.rescans.edges = edges[:0]
-	_, ended := conn.ExecContext(ctx, end)
-	return edges, errors.Join(err, ended)
-}
-
-// awaitShown waits until the source shows what it had at a position (whose place
-// in its binlog is at, if known), and makes the connection read that or later. It
-// returns the statement that ends the reading.
-//
-// The binlog is sent before its commits can be seen, hence the wait. On MySQL a
-// transaction enters gtid_executed when it can be seen. MariaDB tells the place
-// of a read view. MySQL without GTIDs tells nothing; but a transaction holds its
-// tables until it can be seen, so a lock waits for those that are sent already.
-func (s *server) awaitShown(ctx context.Context, conn *sql.Conn, t *table, position gtid.Position, at gtid.Coordinates) (string, error) {
-	switch s.kind {
-	case gtid.MySQL:
-		var timeout int
-		err := conn.QueryRowContext(ctx, "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 1)", position.String()).Scan(&timeout)
-		if err != nil || timeout != 0 {
-			return "", errors.Join(errors.New("the source does not show what is applied here"), err)
-		}
-		return "DO 0", nil
-	case gtid.File:
-		_, err := conn.ExecContext(ctx, "LOCK TABLES "+quote(t.Schema)+"."+quote(t.Name)+" READ")
-		return "UNLOCK TABLES", err
-	}
-	for {
-		if _, err := conn.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
-			return "", err
-		}
-		shown, err := viewShows(ctx, conn, position, at)
-		if shown || err != nil {
-			return "COMMIT", err
-		}
-		if _, err := conn.ExecContext(ctx, "COMMIT"); err != nil {
-			return "", err
-		}
-		select {
-		case <-time.After(time.Millisecond):
-		case <-ctx.Done():
-			return "", fmt.Errorf("the source does not show what is applied here: %w", ctx.Err())
-		}
-	}
-}
-
-// viewShows says whether the read view of a connection to MariaDB has everything
-// up to a position. A view ends between two groups, so that its place in the
-// binlog tells, which is had without reading the file.
-func viewShows(ctx context.Context, conn *sql.Conn, position gtid.Position, at gtid.Coordinates) (bool, error) {
-	place, err := viewPlace(ctx, conn)
-	if err != nil {
-		return false, err
-	}
-	if at.Offset > firstEvent { // else it is no more than the file
-		return place.Reaches(at), nil
-	}
-	view, err := positionOf(ctx, conn, place)
-	return err == nil && view.Covers(position), err
-}
-
-// readEnd returns a place at which the stream has brought everything that could
-// be read before.
-func (s *server) readEnd(ctx context.Context, conn *sql.Conn) (target, error) {
-	if s.kind == gtid.MySQL {
-		end, err := s.binlogEnd(ctx, conn)
-		return target{end: end}, err
-	}
-	position, err := s.committed(ctx, conn)
-	return target{position: position}, err
 }

@@ -59,7 +59,7 @@ func (f *Follower) readSnapshot(ctx context.Context) error {
 			r.converged = &target{position: start}
 		}
 	}
-	f.place, f.placeEnd, f.placeTime = &from, f.snapshot.end, f.progress.began
+	f.place = &place{from, f.snapshot.end, f.progress.began}
 	f.snapshot.close()
 	f.snapshot, f.scanned = nil, true
 	took := time.Since(f.progress.began)

@@ -85,7 +85,7 @@ func (f *Follower) startOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.place, f.placeEnd, f.placeTime = &position, gtid.Coordinates{}, time.Now()
+	f.place = &place{position: position, at: time.Now()}
 	f.scanned = true
 	return nil
 }

@@ -1,0 +1,77 @@
+package canal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kithdb/kith/canal/gtid"
+)
+
+// awaitShown waits until the source shows what it had at a position (whose place
+// in its binlog is at, if known), and makes the connection read that or later. It
+// returns the statement that ends the reading.
+//
+// The binlog is sent before its commits can be seen, hence the wait. On MySQL a
+// transaction enters gtid_executed when it can be seen. MariaDB tells the place
+// of a read view. MySQL without GTIDs tells nothing; but a transaction holds its
+// tables until it can be seen, so a lock waits for those that are sent already.
+func (s *server) awaitShown(ctx context.Context, conn *sql.Conn, t *table, position gtid.Position, at gtid.Coordinates) (string, error) {
+	switch s.kind {
+	case gtid.MySQL:
+		var timeout int
+		err := conn.QueryRowContext(ctx, "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 1)", position.String()).Scan(&timeout)
+		if err != nil || timeout != 0 {
+			return "", errors.Join(errors.New("the source does not show what is applied here"), err)
+		}
+		return "DO 0", nil
+	case gtid.File:
+		_, err := conn.ExecContext(ctx, "LOCK TABLES "+quote(t.Schema)+"."+quote(t.Name)+" READ")
+		return "UNLOCK TABLES", err
+	}
+	for {
+		if _, err := conn.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
+			return "", err
+		}
+		shown, err := viewShows(ctx, conn, position, at)
+		if shown || err != nil {
+			return "COMMIT", err
+		}
+		if _, err := conn.ExecContext(ctx, "COMMIT"); err != nil {
+			return "", err
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return "", fmt.Errorf("the source does not show what is applied here: %w", ctx.Err())
+		}
+	}
+}
+
+// viewShows says whether the read view of a connection to MariaDB has everything
+// up to a position. A view ends between two groups, so that its place in the
+// binlog tells, which is had without reading the file.
+func viewShows(ctx context.Context, conn *sql.Conn, position gtid.Position, at gtid.Coordinates) (bool, error) {
+	place, err := viewPlace(ctx, conn)
+	if err != nil {
+		return false, err
+	}
+	if at.Offset > firstEvent { // else it is no more than the file
+		return place.Reaches(at), nil
+	}
+	view, err := positionOf(ctx, conn, place)
+	return err == nil && view.Covers(position), err
+}
+
+// readEnd returns a place at which the stream has brought everything that could
+// be read before.
+func (s *server) readEnd(ctx context.Context, conn *sql.Conn) (target, error) {
+	if s.kind == gtid.MySQL {
+		end, err := s.binlogEnd(ctx, conn)
+		return target{end: end}, err
+	}
+	position, err := s.committed(ctx, conn)
+	return target{position: position}, err
+}
