@@ -31,6 +31,7 @@ func (x *Index) Apply(changes []Change) (added, removed int) {
 // them, which are on the way to the cache by then.
 func (x *Index) applyWindow(changes []Change) (added, removed int) {
 	w := &x.w
+	w.recoding.changes += len(changes)
 	w.lookAhead(changes)
 	form := w.form
 	for i := range changes {
@@ -60,6 +61,7 @@ func (w *writer) lookAhead(changes []Change) {
 	}
 	var at [window]ref
 	for i := range changes {
+		w.t.expect(changes[i].Value)
 		at[i] = root
 	}
 	for level := maxLevel; level > 1; {
@@ -83,10 +85,10 @@ func (w *writer) lookAhead(changes []Change) {
 func (x *Index) apply(c *Change) (added, removed int) {
 	w := &x.w
 	e := Edge{c.Key, c.Value}
-	var l leaf
-	l.parse(w.t.arena.leaf(w.leaf))
+	l := w.parse()
+	value, holds := w.held(&l, c)
 	var s spot
-	l.seek(&s, e.Key, e.Value)
+	l.seek(&s, e.Key, value)
 	var b []byte
 	var v verdict
 	var lone bool // of its key's values in the leaf, this is the only one
@@ -94,12 +96,18 @@ func (x *Index) apply(c *Change) (added, removed int) {
 	switch c.Op {
 	case Add:
 		lone = !s.has
-		b, v = w.enc.add(&l, &s, e.Key, e.Value)
+		b, v = w.enc.add(&l, &s, e.Key, value)
+		if !holds {
+			v = rebuild
+		}
 	case Remove:
 		n, _ := l.count(e.Key)
 		lone = n == 1
 		delta = -1
-		b, v = w.enc.remove(&l, &s, e.Value)
+		b, v = w.enc.remove(&l, &s, value)
+		if !holds {
+			v = unchanged
+		}
 	default:
 		panic("postings: change without an operation")
 	}
@@ -183,6 +191,7 @@ const (
 // writer stands at, by merging them with its edges.
 func (x *Index) applyGroup(changes []Change) (added, removed int) {
 	w := &x.w
+	w.recoding.changes += len(changes)
 	l := w.parse()
 	w.edges = l.appendEdges(w.edges[:0])
 	old := w.edges

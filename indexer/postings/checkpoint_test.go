@@ -27,7 +27,7 @@ func TestCheckpointsEqualPlainOnes(t *testing.T) {
 				next := drawGraph(rt, rng)
 				disk := createFile(t, dir, mapped)
 				file := newPageFile(t, disk)
-				x, m := New(), newPlain()
+				x, m := anyIndex(rt), newPlain()
 				var segment []byte
 				var saved *plain
 				for range rapid.IntRange(1, 12).Draw(rt, "rounds") {
@@ -364,6 +364,13 @@ func FuzzOpenIndex(f *testing.F) {
 	disk := &memoryFile{left: -1}
 	f.Add(save(f, grown(3000).Freeze(nil), newPageFile(f, disk)))
 	pages := bytes.Clone(disk.b)
+	coded := New()
+	coded.w.recoding.policy = always()
+	rng := rand.New(rand.NewPCG(29, 29))
+	for range 500 {
+		coded.Apply([]Change{{1, follow(rng, 100).Value, Add}})
+	}
+	f.Add(save(f, coded.Freeze(nil), newPageFile(f, &memoryFile{left: -1})))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) >= 8 {
 			b = append(b[:len(b)-8:len(b)-8], make([]byte, 8)...)

@@ -16,10 +16,15 @@ const (
 func (x *Index) compact() {
 	w := &x.w
 	a := w.t.arena
+	for i := range w.t.dicts {
+		if d := w.t.dicts[i].Load(); d != nil {
+			d.compact()
+		}
+	}
 	if a.frozen != nil {
 		return // blocks of frozen pages are freed, and nothing is won
 	}
-	if a.inPages() <= a.live+a.live*looseShare/16+uint64(a.sizes)*pageSize {
+	if !a.loose() {
 		return
 	}
 	for moves := 0; moves < movesPerStep; {
@@ -48,12 +53,12 @@ func (w *writer) move(r ref) {
 		}
 		e = x.separator(0)
 	} else {
-		l := parseLeaf(b)
+		var l leaf
+		w.t.parse(&l, b)
 		if l.n == 0 {
 			return
 		}
-		at := l.entryAt(0)
-		e = Edge{l.keyAt(0), at.base + at.at(b, 0)}
+		e = l.one()
 	}
 	w.descend(e)
 	if w.leaf.samePlace(r) {
@@ -73,6 +78,11 @@ func (w *writer) move(r ref) {
 			return
 		}
 	}
+}
+
+// loose reports whether much of the pages is free.
+func (a *arena) loose() bool {
+	return a.inPages() > a.live+a.live*looseShare/16+uint64(a.sizes)*pageSize
 }
 
 // inPages returns the bytes of the pages that have blocks.

@@ -13,6 +13,12 @@ import (
 // and the next) come and go in one order, and a fixed part of every list never
 // changes, so each page must have it, whole.
 func TestReadersBesideAWriter(t *testing.T) {
+	t.Run("ids", func(t *testing.T) { readBesideAWriter(t, defaultPolicy()) })
+	t.Run("codes", func(t *testing.T) { readBesideAWriter(t, always()) })
+	t.Run("recoded", func(t *testing.T) { readBesideAWriter(t, restless(1)) })
+}
+
+func readBesideAWriter(t *testing.T, policy policy) {
 	const (
 		keys   = 40
 		step   = 1009
@@ -21,6 +27,7 @@ func TestReadersBesideAWriter(t *testing.T) {
 	)
 	edge := func(key, place uint64) Edge { return Edge{key * 1_000_003, place*step + key%step} }
 	x := New()
+	x.w.recoding.policy = policy
 	load := x.Load(1 << 12)
 	for key := range uint64(keys) {
 		for place := uint64(0); place < places; place += fixed {

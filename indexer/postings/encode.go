@@ -26,6 +26,8 @@ type encoder struct {
 	parts  []part
 	buf    []byte
 
+	dict    *dictionary // leaves shall hold codes of it; none if nil
+	form    form        // of the leaf planned
 	baseVal uint64
 	shared  universe
 	bw      uint
@@ -52,7 +54,8 @@ func (c *encoder) plan(edges []Edge) int {
 	return (c.measure(edges) + 7) / 8
 }
 
-// group collects the values and finds where each key's start.
+// group collects the values, as the leaf will hold them, and finds where each
+// key's start.
 func (c *encoder) group(edges []Edge) {
 	for i, e := range edges {
 		if i == 0 || e.Key != edges[i-1].Key {
@@ -61,6 +64,10 @@ func (c *encoder) group(edges []Edge) {
 		c.values = append(c.values, e.Value)
 	}
 	c.groups = append(c.groups, len(edges))
+	c.form = plainForm
+	if c.dict != nil {
+		c.code(edges)
+	}
 }
 
 // chooseShared chooses the shared universe that makes the leaf smallest: that
@@ -300,7 +307,7 @@ func (c *encoder) measure(edges []Edge) int {
 func (c *encoder) encode(edges []Edge) []byte {
 	n := len(c.parts)
 	if n == 0 {
-		return putLeafHeader(c.buf, 0, 0, 0, 0, 0, 0, false, 8*leafHeader)
+		return putLeafHeader(c.buf, 0, 0, 0, 0, 0, 0, false, 8*leafHeader, plainForm)
 	}
 	split := false
 	w := bitWriter{b: c.buf}
@@ -324,7 +331,7 @@ func (c *encoder) encode(edges []Edge) []byte {
 		}
 		c.buf[tags+i] = c.putPart(&w, &c.parts[i])
 	}
-	return putLeafHeader(c.buf, n, span, c.shared, c.bw, kb, vb, split, w.pos)
+	return putLeafHeader(c.buf, n, span, c.shared, c.bw, kb, vb, split, w.pos, c.form)
 }
 
 // bits64 returns the number of bits that v takes.
@@ -350,8 +357,8 @@ func (c *encoder) putPart(w *bitWriter, p *part) byte {
 }
 
 // putLeafHeader writes the header of a leaf of end bits and returns its bytes.
-func putLeafHeader(b []byte, n int, keys, shared universe, bw uint, kb, vb int, split bool, end int) []byte {
-	h := uint64(n) | uint64(keys)<<11 | uint64(shared)<<21 | uint64(bw)<<31 | uint64(kb)<<38 | uint64(vb)<<42 | uint64(end)<<47
+func putLeafHeader(b []byte, n int, keys, shared universe, bw uint, kb, vb int, split bool, end int, f form) []byte {
+	h := uint64(n) | uint64(keys)<<11 | uint64(shared)<<21 | uint64(bw)<<31 | uint64(kb)<<38 | uint64(vb)<<42 | uint64(min(end, maxEnd))<<47 | uint64(f)<<61
 	if split {
 		h |= 1 << 46
 	}

@@ -105,7 +105,9 @@ type Frozen struct {
 	keys, edges, fingerprint uint64
 	root                     ref      // when it is a leaf, else 0
 	nodes                    [][]byte // inner nodes, each before those below it
-	next                     image    // after WritePages
+	form                     form     // of leaves to be written
+	dicts                    []frozenDictionary
+	next                     image // after WritePages
 }
 
 // chunkSize is the size of the parts in which inner nodes are copied.
@@ -135,6 +137,10 @@ func (x *Index) Freeze(last *PageFile) *Frozen {
 	}
 	z.frost = a.freeze(last == nil || last.image.tree != t)
 	t.pins.Add(1)
+	if d := x.w.enc.dict; d != nil {
+		z.form = d.form
+	}
+	z.dicts = t.freezeDictionaries()
 	return z
 }
 
@@ -200,5 +206,5 @@ func (z *Frozen) Fail() { z.end(frostFailed) }
 func (z *Frozen) end(how int32) {
 	z.frost.ended.Store(how)
 	z.tree.pins.Add(-1)
-	z.tree, z.frost, z.nodes, z.next = nil, nil, nil, image{}
+	z.tree, z.frost, z.nodes, z.dicts, z.next = nil, nil, nil, nil, image{}
 }

@@ -117,7 +117,7 @@ func TestIndexEqualsPlainOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 4))
 		next := drawGraph(t, rng)
-		x, m := New(), newPlain()
+		x, m := anyIndex(t), newPlain()
 		for range rapid.IntRange(1, 8).Draw(t, "rounds") {
 			n := rapid.SampledFrom([]int{1, 20, 300, 4000}).Draw(t, "size")
 			removes := rapid.IntRange(0, 10).Draw(t, "removes")
@@ -225,7 +225,8 @@ func checkTree(t interface {
 			if level > 0 {
 				t.Fatalf("leaf at level %d", level)
 			}
-			l := parseLeaf(b)
+			var l leaf
+			x.w.t.parse(&l, b)
 			edges := l.appendEdges(nil)
 			for i, e := range edges {
 				if i > 0 && !edges[i-1].less(e) || e.less(in.from) || in.hasTo && !e.less(in.to) {
@@ -261,6 +262,11 @@ func checkTree(t interface {
 	}
 	if bytes += x.w.limbo.bytes; bytes != a.live {
 		t.Fatalf("nodes take %d bytes, arena says %d", bytes, a.live)
+	}
+	for i := range x.w.t.dicts {
+		if d := x.w.t.dicts[i].Load(); d != nil {
+			checkDictionary(t, d)
+		}
 	}
 }
 
@@ -367,10 +373,11 @@ func TestPatternsInOrder(t *testing.T) {
 		"ends of the range":  func(i uint64) Edge { return Edge{^uint64(0) - i%2*^uint64(0), ^uint64(0)*(i%3%2) + i/6} },
 		"ever wider numbers": func(i uint64) Edge { return Edge{i % 5, 1<<(i%64) + i} },
 	}
-	for name, edge := range orders {
-		t.Run(name, func(t *testing.T) {
+	check := func(edge func(i uint64) Edge, policy policy) func(t *testing.T) {
+		return func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(7, 7))
 			x, m := New(), newPlain()
+			x.w.recoding.policy = policy
 			n := uint64(shorter(20_000))
 			for i := range n {
 				e := edge(i)
@@ -392,7 +399,11 @@ func TestPatternsInOrder(t *testing.T) {
 			}
 			checkTree(t, x)
 			equal(t, x, m, rng, 1)
-		})
+		}
+	}
+	for name, edge := range orders {
+		t.Run(name, check(edge, defaultPolicy()))
+		t.Run(name+", in codes", check(edge, always()))
 	}
 }
 

@@ -18,8 +18,10 @@ import "math/bits"
 //	    7 bw, width of the bases of entries with their own universe
 //	    4 kb, bytes of the base key       4 vb, bytes of the base value
 //	    1 split: some key has several entries
-//	   15 bits used, from the first of the header to the last of the stream
-//	    1 inner: 0 (see inner.go), and one bit not used
+//	   14 bits used, from the first of the header to the last of the stream
+//	    2 form: 0 if the values are ids, else what the dictionary of the form
+//	      has for them (see dictionary.go)
+//	    1 inner: 0 (see inner.go)
 //
 //	tag    1-127    a run of so many values in the shared universe
 //	       129-254  a run of tag-128 values in a universe of its own
@@ -43,6 +45,19 @@ const (
 	maxEntries   = 1<<11 - 1
 	innerFlag    = 1 << 63
 	maxRunValues = 1<<longBits - 1
+	maxEnd       = 1<<14 - 1
+)
+
+// form says what a leaf holds for the ids that are its values: themselves, or
+// what one of two dictionaries has for them. There are two so that leaves can
+// be rewritten from one to the other little by little.
+type form uint8
+
+const (
+	plainForm form = iota
+	formA
+	formB
+	forms
 )
 
 // leaf is a view of an encoded leaf: the header taken apart.
@@ -59,6 +74,8 @@ type leaf struct {
 	bw       uint
 	split    bool
 	end      int // bits used
+	form     form
+	dict     *dictionary // of the form
 }
 
 // parseLeaf reads the header of the leaf that starts at b[0].
@@ -79,7 +96,8 @@ func (l *leaf) parse(b []byte) {
 	l.lengths, l.exponent = shared.lengths()
 	l.bw = uint(h >> 31 & (1<<7 - 1))
 	l.split = h>>46&1 != 0
-	l.end = int(h >> 47 & (1<<15 - 1))
+	l.end = int(h >> 47 & maxEnd)
+	l.form = form(h >> 61 & 3)
 	l.baseKey = load(b, leafHeader) & mask(8*kb)
 	l.baseVal = load(b, leafHeader+int(kb)) & mask(8*vb)
 	l.tags = leafHeader + int(kb+vb)
@@ -185,7 +203,7 @@ type spot struct {
 	found bool  // the edge is there
 }
 
-// seek finds the place of an edge.
+// seek finds the place of an edge, of the value as the leaf holds it.
 func (l *leaf) seek(s *spot, key, value uint64) {
 	s.i, s.found = 0, false
 	if s.e, s.has = l.find(key); !s.has {
@@ -213,6 +231,12 @@ func (e *entry) seek(b []byte, value uint64) (i int, found bool) {
 
 // contains reports whether the leaf has the edge.
 func (l *leaf) contains(key, value uint64) bool {
+	if l.dict != nil {
+		var ok bool
+		if value, ok = l.dict.held(value); !ok {
+			return false
+		}
+	}
 	var s spot
 	l.seek(&s, key, value)
 	return s.found
@@ -240,6 +264,14 @@ func (l *leaf) count(key uint64) (n int, last bool) {
 
 // appendEdges appends the leaf's edges to dst in order.
 func (l *leaf) appendEdges(dst []Edge) []Edge {
+	if l.dict != nil {
+		return l.appendCoded(dst)
+	}
+	return l.appendHeld(dst)
+}
+
+// appendHeld appends the leaf's edges to dst, with the values that it holds.
+func (l *leaf) appendHeld(dst []Edge) []Edge {
 	pos := l.keys.end()
 	var keys, values [64]uint64
 	var at entry
@@ -275,6 +307,9 @@ func (l *leaf) countBetween(a, z Edge) uint64 {
 
 // below returns the number of the leaf's edges that come before e.
 func (l *leaf) below(e Edge) int {
+	if l.dict != nil {
+		return l.belowCoded(e)
+	}
 	var s spot
 	l.seek(&s, e.Key, e.Value)
 	n := 0

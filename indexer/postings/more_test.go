@@ -9,9 +9,15 @@ import (
 // A list over many leaves: all reads at random places, then removed again, with
 // its memory.
 func TestLongList(t *testing.T) {
+	t.Run("ids", func(t *testing.T) { checkLongList(t, defaultPolicy()) })
+	t.Run("codes", func(t *testing.T) { checkLongList(t, always()) })
+}
+
+func checkLongList(t *testing.T, policy policy) {
 	const n = 300_000
 	rng := rand.New(rand.NewPCG(10, 10))
 	x := New()
+	x.w.recoding.policy = policy
 	empty := x.Stats().Bytes
 	list := make([]uint64, n)
 	l := x.Load(1 << 16)

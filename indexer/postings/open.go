@@ -33,6 +33,7 @@ type opener struct {
 	a     *arena
 	slots int // those up to the last that is named: what follows may be cut off
 	image image
+	dicts []byte // of the tree, to be read
 }
 
 // treeSums is what a tree tells about itself.
@@ -48,7 +49,7 @@ func (o *opener) readTree(b []byte) (sums treeSums, nodes []byte, err error) {
 	}
 	word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
 	sums = treeSums{keys: word(0), edges: word(1), fingerprint: word(2), root: ref(word(3))}
-	slots := word(4)
+	slots, dicts := word(4)&^hasDicts, word(4)&hasDicts != 0
 	b = b[treeHeader:]
 	if slots > uint64(len(b))/slotEntry {
 		return sums, nil, fmt.Errorf("%w: tree ends within its slots", ErrDamaged)
@@ -57,6 +58,13 @@ func (o *opener) readTree(b []byte) (sums treeSums, nodes []byte, err error) {
 		return sums, nil, err
 	}
 	nodes = b[slots*slotEntry:]
+	if dicts {
+		if len(nodes) < 8 || binary.LittleEndian.Uint64(nodes) > uint64(len(nodes)-8) {
+			return sums, nil, fmt.Errorf("%w: tree ends within its dictionaries", ErrDamaged)
+		}
+		size := binary.LittleEndian.Uint64(nodes)
+		o.dicts, nodes = nodes[8:8+size], nodes[8+size:]
+	}
 	return sums, nodes, o.claimLeaves(sums.root, nodes)
 }
 
@@ -80,6 +88,10 @@ func (o *opener) open(tree []byte) (*Index, error) {
 	}
 
 	x := newIndex()
+	dicts, err := readDictionaries(o.dicts, &x.epochs)
+	if err != nil {
+		return nil, err
+	}
 	t := newTree(o.a)
 	t.root.Store(uint64(root))
 	o.image.tree = t
@@ -88,6 +100,7 @@ func (o *opener) open(tree []byte) (*Index, error) {
 	x.edges.Store(sums.edges)
 	x.fingerprint.Store(sums.fingerprint)
 	x.w.t = t
+	x.useDictionaries(dicts)
 	x.tree.Store(t)
 	x.measure()
 	return x, nil

@@ -86,6 +86,7 @@ func newIndex() *Index {
 	x := &Index{}
 	x.epochs.now.Store(1) // 0 is no epoch
 	x.w.enc = newEncoder()
+	x.w.recoding.policy = defaultPolicy()
 	return x
 }
 
@@ -106,6 +107,8 @@ func (x *Index) Clear() {
 	x.edges.Store(0)
 	x.fingerprint.Store(0)
 	x.w.limbo = limbo{} // its blocks go with their arena
+	x.w.recoding.stop()
+	x.w.enc.dict = nil
 	x.dropped = append(x.dropped, dropped{old, x.epochs.now.Load()})
 	x.reclaim()
 }

@@ -68,7 +68,7 @@ var id = rapid.OneOf(
 
 func TestIndexEqualsModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		x, m := New(), model{}
+		x, m := anyIndex(t), model{}
 		t.Repeat(map[string]func(*rapid.T){
 			"apply": func(t *rapid.T) {
 				var changes []Change

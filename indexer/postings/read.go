@@ -19,8 +19,9 @@ func (x *Index) leave(in *place) {
 func (x *Index) Contains(key, value uint64) bool {
 	in := x.enter()
 	t := x.tree.Load()
+	t.expect(value)
 	var l leaf
-	l.parse(t.arena.leaf(t.leafOf(Edge{key, value})))
+	t.parse(&l, t.arena.leaf(t.leafOf(Edge{key, value})))
 	found := l.contains(key, value)
 	x.leave(in)
 	return found
@@ -32,13 +33,15 @@ func (x *Index) Contains(key, value uint64) bool {
 func (x *Index) ContainsMany(dst []bool, edges []Edge) []bool {
 	var leaves [group]ref
 	var lookups [group]lookup
+	var l leaf
 	for len(edges) > 0 {
 		part := edges[:min(len(edges), group)]
 		in := x.enter()
 		t := x.tree.Load()
 		t.leavesOf(&leaves, part)
 		for i, e := range part {
-			lookups[i].find(t.arena.leaf(leaves[i]), e.Key)
+			t.parse(&l, t.arena.leaf(leaves[i]))
+			lookups[i].find(&l, e.Key)
 		}
 		for i, e := range part {
 			dst = append(dst, lookups[i].contains(e))
@@ -56,20 +59,19 @@ type lookup struct {
 	at    entry
 	has   bool // the leaf has the key
 	split bool // maybe in several entries
+	dict  *dictionary
 }
 
-// find finds the key's entry in the leaf that starts at b[0].
-func (p *lookup) find(b []byte, key uint64) {
-	var l leaf
-	l.parse(b)
+// find finds the key's entry in the leaf.
+func (p *lookup) find(l *leaf, key uint64) {
 	var e int
-	p.b, p.split = b, l.split
+	p.b, p.split, p.dict = l.b, l.split, l.dict
 	if e, p.has = l.find(key); !p.has {
 		return
 	}
-	p.at.read(&l, l.tag(e), l.position(e))
+	p.at.read(l, l.tag(e), l.position(e))
 	first := p.at.pos / 512
-	prefetch(&b[first*64], min(p.at.end()/512-first+1, maxLines))
+	prefetch(&p.b[first*64], min(p.at.end()/512-first+1, maxLines))
 }
 
 // contains reports whether the leaf has the edge.
@@ -79,10 +81,15 @@ func (p *lookup) contains(e Edge) bool {
 		return false
 	case p.split:
 		l := parseLeaf(p.b)
+		l.dict = p.dict
 		return l.contains(e.Key, e.Value)
 	}
-	_, found := p.at.seek(p.b, e.Value)
-	return found
+	value, has := e.Value, true
+	if p.dict != nil {
+		value, has = p.dict.held(value)
+	}
+	_, found := p.at.seek(p.b, value)
+	return has && found
 }
 
 // group is how many lookups go down the tree together.
@@ -92,7 +99,8 @@ const group = 32
 // them, a level at a time.
 func (t *tree) leavesOf(dst *[group]ref, edges []Edge) {
 	root := ref(t.root.Load())
-	for i := range edges {
+	for i, e := range edges {
+		t.expect(e.Value)
 		dst[i] = root
 	}
 	if !isInner(t.arena.node(root)) {
@@ -191,6 +199,13 @@ func (x *Index) appendDown(dst []uint64, key uint64, page Page, left int) []uint
 // returns whether the leaf has no greater key, so that the next one may have
 // more values.
 func (l *leaf) appendFrom(dst []uint64, from Edge, limit int) (values []uint64, last bool) {
+	if l.dict != nil {
+		e, found := l.find(from.Key)
+		if !found {
+			return dst, e == l.n
+		}
+		return l.appendCodedFrom(dst, e, from.Value, limit), e+l.entriesOf(e) == l.n
+	}
 	var s spot
 	l.seek(&s, from.Key, from.Value)
 	if !s.has {
@@ -216,6 +231,9 @@ func (l *leaf) appendFrom(dst []uint64, from Edge, limit int) (values []uint64, 
 
 // appendDown appends up to limit values of to's key, from to's value down.
 func (l *leaf) appendDown(dst []uint64, to Edge, limit int) []uint64 {
+	if l.dict != nil {
+		return l.appendCodedDown(dst, to, limit)
+	}
 	var s spot
 	l.seek(&s, to.Key, to.Value)
 	if !s.has {
@@ -329,7 +347,8 @@ func (t *tree) nth(key, n uint64) (uint64, bool) {
 		}
 		b = t.arena.leaf(x.child(i))
 	}
-	l := parseLeaf(b)
+	var l leaf
+	t.parse(&l, b)
 	return l.nth(key, n)
 }
 
@@ -338,6 +357,9 @@ func (l *leaf) nth(key, n uint64) (uint64, bool) {
 	e, ok := l.find(key)
 	if !ok {
 		return 0, false
+	}
+	if l.dict != nil {
+		return l.nthCoded(e, n)
 	}
 	at := l.entryAt(e)
 	for last := e + l.entriesOf(e) - 1; n >= uint64(at.n); e++ {

@@ -30,14 +30,19 @@ func (x *Index) reclaim() {
 	w := &x.w
 	oldest := x.epochs.advance()
 	w.limbo.free(w.t.arena, oldest)
+	for i := range w.t.dicts {
+		if d := w.t.dicts[i].Load(); d != nil {
+			d.limbo.free(d.blocks, oldest)
+		}
+	}
+	x.freeOld(oldest)
 	kept := x.dropped[:0]
 	for _, d := range x.dropped {
 		if d.epoch >= oldest || d.t.pins.Load() > 0 {
 			kept = append(kept, d)
 			continue
 		}
-		d.t.release.Stop()
-		d.t.arena.release()
+		d.t.drop()
 	}
 	clear(x.dropped[len(kept):])
 	x.dropped = kept
@@ -54,6 +59,7 @@ func (x *Index) settle() {
 	if len(x.dropped) > 0 || x.w.limbo.bytes > 0 && x.w.limbo.bytes >= x.live.Load()/64 {
 		x.reclaim()
 	}
+	x.recode()
 	x.compact()
 	x.measure()
 }
@@ -65,6 +71,13 @@ func (x *Index) measure() {
 	x.edges.Add(uint64(w.count))
 	x.fingerprint.Add(w.sum)
 	w.keys, w.count, w.sum = 0, 0, 0
-	x.bytes.Store(x.w.t.arena.held())
-	x.live.Store(x.w.t.arena.live - x.w.limbo.bytes)
+	held, live := w.t.arena.held(), w.t.arena.live-w.limbo.bytes
+	for i := range w.t.dicts {
+		if d := w.t.dicts[i].Load(); d != nil {
+			h, l := d.sizes()
+			held, live = held+h, live+l
+		}
+	}
+	x.bytes.Store(held)
+	x.live.Store(live)
 }

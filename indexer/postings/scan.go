@@ -52,6 +52,10 @@ func (x *Index) readLists(dst *lists, from Edge) (Edge, bool) {
 func (l *leaf) read(dst *lists, from Edge) {
 	dst.ends, dst.values = dst.ends[:0], dst.values[:0]
 	e, found := l.find(from.Key)
+	if l.dict != nil {
+		l.readCoded(dst, from, e)
+		return
+	}
 	dst.keys = l.keys.appendTo(dst.keys[:0], l.b, l.baseKey, e, l.n)
 	pos := l.position(e)
 	var at entry

@@ -26,8 +26,10 @@ import (
 //
 //	keys, edges, fingerprint   3 u64  see Index
 //	root       u64   the ref of the root if that is a leaf, else 0
-//	slots      u64
+//	slots      u64   and 2^63 if there are dictionaries
 //	slots times: slot u32, xxhash64 of its 16 KiB u64; slots ascending
+//	length     u64, and so many bytes: dictionaries, if there are any
+//	           (dictionary_file.go)
 //	nodes      the rest: the inner nodes (inner.go) as they are in memory, each
 //	           followed by those below it
 //
@@ -39,6 +41,7 @@ const (
 	segmentHeader  = len(segmentMagic) + 4 + 4
 	treeHeader     = 5 * 8
 	slotEntry      = 4 + 8
+	hasDicts       = 1 << 63
 
 	partTree = 1
 	partBlob = 2
@@ -103,19 +106,30 @@ func (z *Frozen) treeSize() int {
 	for _, chunk := range z.nodes {
 		size += len(chunk)
 	}
+	if len(z.dicts) > 0 {
+		size += 8 + z.dictionariesSize()
+	}
 	return size
 }
 
 func (z *Frozen) writeTree(out *bufio.Writer) {
 	table := z.next.table()
 	var b []byte
-	for _, v := range [...]uint64{z.keys, z.edges, z.fingerprint, uint64(z.root), uint64(len(table))} {
+	slots := uint64(len(table))
+	if len(z.dicts) > 0 {
+		slots |= hasDicts
+	}
+	for _, v := range [...]uint64{z.keys, z.edges, z.fingerprint, uint64(z.root), slots} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
 	out.Write(b)
 	for _, e := range table {
 		b = binary.LittleEndian.AppendUint32(b[:0], e.slot)
 		out.Write(binary.LittleEndian.AppendUint64(b, e.sum))
+	}
+	if len(z.dicts) > 0 {
+		out.Write(binary.LittleEndian.AppendUint64(nil, uint64(z.dictionariesSize())))
+		z.writeDictionaries(out)
 	}
 	for _, chunk := range z.nodes {
 		out.Write(chunk)

@@ -45,6 +45,15 @@ func TestGolden(t *testing.T) {
 	disk := &memoryFile{left: -1}
 	segment := save(t, sample().Freeze(nil), newPageFile(t, disk))
 	files := map[string][]byte{"segment-v2.golden": segment, "pages-v2.golden": disk.b}
+	checkGolden(t, files)
+	x, _ := mustOpen(t, &memoryFile{b: files["pages-v2.golden"], left: -1}, files["segment-v2.golden"])
+	requireEqual(t, sample(), x)
+}
+
+// checkGolden compares files with what is in testdata, and puts that in their
+// place.
+func checkGolden(t *testing.T, files map[string][]byte) {
+	t.Helper()
 	for name, got := range files {
 		path := filepath.Join("testdata", name)
 		golden, err := os.ReadFile(path)
@@ -59,8 +68,28 @@ func TestGolden(t *testing.T) {
 		}
 		files[name] = golden
 	}
-	x, _ := mustOpen(t, &memoryFile{b: files["pages-v2.golden"], left: -1}, files["segment-v2.golden"])
-	requireEqual(t, sample(), x)
+}
+
+// The same of an index with a dictionary.
+func TestGoldenWithDictionary(t *testing.T) {
+	x := New()
+	x.w.recoding.policy = always()
+	rng := rand.New(rand.NewPCG(26, 26))
+	for range 500 {
+		e := follow(rng, 200)
+		x.Apply([]Change{{e.Key % 7, e.Value, Add}})
+	}
+	recodeAll(t, x)
+	disk := &memoryFile{left: -1}
+	segment := save(t, x.Freeze(nil), newPageFile(t, disk))
+	files := map[string][]byte{"coded-v2.golden": segment, "coded-pages-v2.golden": disk.b}
+	checkGolden(t, files)
+	y, _ := mustOpen(t, &memoryFile{b: files["coded-pages-v2.golden"], left: -1}, files["coded-v2.golden"])
+	if y.w.enc.dict == nil {
+		t.Fatal("there is no dictionary")
+	}
+	checkTree(t, y)
+	requireEqual(t, x, y)
 }
 
 // Format 1 held lists. No released version wrote it.

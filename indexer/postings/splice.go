@@ -171,8 +171,8 @@ func (c *encoder) removeEntry(l *leaf, e int, at *entry) ([]byte, verdict) {
 // finish writes the header of a leaf like the one with the header given, but
 // for its number of entries and its end, and returns the leaf's bytes.
 func (c *encoder) finish(header uint64, n, end int) []byte {
-	header &^= maxEntries | (1<<15-1)<<47
-	binary.LittleEndian.PutUint64(c.buf, header|uint64(n)|uint64(min(end, 1<<15-1))<<47)
+	header &^= maxEntries | maxEnd<<47
+	binary.LittleEndian.PutUint64(c.buf, header|uint64(n)|uint64(min(end, maxEnd))<<47)
 	return c.buf[:(end+7)/8]
 }
 

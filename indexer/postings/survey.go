@@ -33,11 +33,18 @@ func SurveyTree(file *PageFile, tree []byte) (Survey, error) {
 	if err != nil {
 		return v.Survey, err
 	}
+	if v.dicts, err = readDictionaries(o.dicts, nil); err != nil {
+		return v.Survey, err
+	}
+	defer v.dicts.drop()
 	if err := v.find(header.root, nodes); err != nil {
 		return v.Survey, err
 	}
 	if err := v.readPages(file, &o.image); err != nil {
 		return v.Survey, err
+	}
+	if v.foreign {
+		return v.Survey, fmt.Errorf("%w: leaves have codes that are in no dictionary", ErrDamaged)
 	}
 	for _, n := range v.parts {
 		v.list(n)
@@ -52,10 +59,12 @@ func SurveyTree(file *PageFile, tree []byte) (Survey, error) {
 // surveyor makes a survey.
 type surveyor struct {
 	Survey
-	leaves []ref             // those that share a key with a neighbour have isCut
-	parts  map[uint64]uint64 // values found of keys that may have more elsewhere
-	sum    uint64
-	edges  []Edge
+	leaves  []ref             // those that share a key with a neighbour have isCut
+	parts   map[uint64]uint64 // values found of keys that may have more elsewhere
+	dicts   dictionaries
+	foreign bool // some leaf has codes that these do not know
+	sum     uint64
+	edges   []Edge
 }
 
 // isCut marks a ref, in a bit that refs do not use, of a leaf whose first or last
@@ -117,6 +126,11 @@ func (v *surveyor) readPages(file *PageFile, named *image) error {
 // leaf counts a leaf's lists.
 func (v *surveyor) leaf(b []byte, cut bool) {
 	l := parseLeaf(b)
+	l.dict = v.dicts.of[l.form%forms]
+	if l.form != plainForm && !l.resolves() {
+		v.foreign = true
+		return
+	}
 	v.edges = l.appendEdges(v.edges[:0])
 	for edges := v.edges; len(edges) > 0; {
 		key, n := edges[0].Key, 0

@@ -29,7 +29,7 @@ func TestSurveyCountsWhatThereIs(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 4))
 		next := drawGraph(rt, rng)
-		x, m := New(), newPlain()
+		x, m := anyIndex(rt), newPlain()
 		loadBoth(rt, x, m, rapid.SampledFrom([]int{0, 1, 300, 20_000}).Draw(rt, "size"), 5000, next)
 		applyBoth(rt, x, m, rng, 500, 10, 7, next)
 		disk := &memoryFile{left: -1}

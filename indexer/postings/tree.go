@@ -16,9 +16,10 @@ import (
 // holds all of it.
 type tree struct {
 	arena   *arena
-	root    atomic.Uint64   // a ref; with the edges if it is a leaf
-	pins    atomic.Int32    // checkpoints being written of it: its memory must stay
-	release runtime.Cleanup // gives the arena back when the tree is collected
+	root    atomic.Uint64                     // a ref; with the edges if it is a leaf
+	dicts   [forms]atomic.Pointer[dictionary] // of the leaves' forms
+	pins    atomic.Int32                      // checkpoints being written of it: its memory must stay
+	release runtime.Cleanup                   // gives the arena back when the tree is collected
 }
 
 // newTree returns a tree in the arena, as yet without a root. The arena's memory
@@ -40,6 +41,36 @@ type reach struct {
 // it.
 func (r *reach) cuts(key uint64) bool {
 	return r.from.Key == key && r.from.Value > 0 || r.hasTo && r.to.Key == key && r.to.Value > 0
+}
+
+// drop gives the tree's memory back at once, and that of its dictionaries.
+func (t *tree) drop() {
+	t.release.Stop()
+	t.arena.release()
+	for i := range t.dicts {
+		if d := t.dicts[i].Load(); d != nil {
+			d.drop()
+		}
+	}
+}
+
+// parse reads the leaf that starts at b[0].
+func (t *tree) parse(l *leaf, b []byte) {
+	l.parse(b)
+	l.dict = nil
+	if l.form != plainForm {
+		l.dict = t.dicts[l.form].Load()
+	}
+}
+
+// expect asks for the memory in which the value is looked up when the leaf that
+// it is in is known: there is something to do meanwhile.
+func (t *tree) expect(value uint64) {
+	for f := formA; f < forms; f++ {
+		if d := t.dicts[f].Load(); d != nil {
+			d.expect(value)
+		}
+	}
 }
 
 // leafOf returns the leaf in whose range the edge is.
@@ -67,7 +98,7 @@ func (t *tree) leafAt(l *leaf, e Edge) bounds {
 	var in bounds
 	b := t.arena.node(ref(t.root.Load()))
 	if !isInner(b) {
-		l.parse(b)
+		t.parse(l, b)
 		return in
 	}
 	var x inner
@@ -84,7 +115,7 @@ func (t *tree) leafAt(l *leaf, e Edge) bounds {
 		b = t.arena.node(r)
 		prefetch(&b[0], r.lines())
 		if x.level == 1 {
-			l.parse(t.arena.leaf(r))
+			t.parse(l, t.arena.leaf(r))
 			return in
 		}
 	}
@@ -151,7 +182,8 @@ func (t *tree) countBetween(a, z Edge) uint64 {
 // looks into those that lie across.
 func (t *tree) countBelow(b []byte, a, z Edge) uint64 {
 	if !isInner(b) {
-		l := parseLeaf(b)
+		var l leaf
+		t.parse(&l, b)
 		return l.countBetween(a, z)
 	}
 	x := parseInner(b)

@@ -5,22 +5,23 @@ import "slices"
 // writer is the state of the one goroutine that changes an index: where it
 // stands in the tree, and the memory that it uses again and again.
 type writer struct {
-	t     *tree
-	path  []step         // to the leaf
-	leaf  ref            // ends there
-	ahead [window][]step // paths looked up ahead
-	form  uint64         // changes with the form of the tree: paths are then void
-	enc   *encoder
-	dead  []ref // unlinked by the change going on, once it is published
-	limbo limbo
-	buf   []byte
-	edges []Edge // of a leaf, as it is
-	after []Edge // as it will be
-	hand  int32  // the page that compaction looked at last
-	keys  int64  // not yet in the index's sums, as the next two
-	count int64
-	sum   uint64
-	fill  uint64 // state of the random numbers by which bulk loads vary leaves
+	t        *tree
+	path     []step         // to the leaf
+	leaf     ref            // ends there
+	ahead    [window][]step // paths looked up ahead
+	form     uint64         // changes with the form of the tree: paths are then void
+	enc      *encoder
+	dead     []ref // unlinked by the change going on, once it is published
+	limbo    limbo
+	buf      []byte
+	edges    []Edge // of a leaf, as it is
+	after    []Edge // as it will be
+	hand     int32  // the page that compaction looked at last
+	keys     int64  // not yet in the index's sums, as the next two
+	count    int64
+	sum      uint64
+	recoding recoding
+	fill     uint64 // state of the random numbers by which bulk loads vary leaves
 }
 
 // step is one inner node on the way from the root to a leaf.
@@ -78,7 +79,12 @@ func (w *writer) reach(depth int) reach {
 // from returns where the child taken at depth begins.
 func (w *writer) from(depth int) Edge { return w.reach(depth + 1).from }
 
-func (w *writer) parse() leaf { return parseLeaf(w.t.arena.leaf(w.leaf)) }
+// parse reads the leaf that the writer stands at.
+func (w *writer) parse() leaf {
+	var l leaf
+	w.t.parse(&l, w.t.arena.leaf(w.leaf))
+	return l
+}
 
 // swap puts the encoder's leaf b in the place of the present one.
 func (w *writer) swap(b []byte, edges int) {
@@ -139,7 +145,8 @@ func (w *writer) join(depth int, edges []Edge) (lo, hi int, from Edge, all []Edg
 			continue
 		}
 		r := s.x.child(i)
-		l := parseLeaf(w.t.arena.leaf(r))
+		var l leaf
+		w.t.parse(&l, w.t.arena.leaf(r))
 		w.dead = append(w.dead, r)
 		w.after = append(w.after[:0], edges...) // edges may be w.after itself
 		if i > s.i {

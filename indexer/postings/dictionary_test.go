@@ -1,0 +1,158 @@
+package postings
+
+import (
+	"math"
+	"math/bits"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// checkDictionary checks what must hold of a dictionary's form.
+func checkDictionary(t interface {
+	Helper()
+	Fatalf(string, ...any)
+}, d *dictionary) {
+	t.Helper()
+	var ids, bytes uint64
+	seen := map[uint64]bool{}
+	for i := range int(d.buckets.Load()) {
+		b := d.bucket(i)
+		if i > 0 && b.low <= d.bucket(i-1).low || b.len() == 0 || b.len() > bucketSize {
+			t.Fatalf("bucket %d of %d ids begins at %d", i, b.len(), b.low)
+		}
+		bytes += uint64(b.block.size())
+		for place := range b.len() {
+			code := uint64(i)<<bucketBits | uint64(place)
+			id := d.id(code)
+			if held, ok := d.held(id); !ok || held != code {
+				t.Fatalf("code %d is of id %d, which has %d %t", code, id, held, ok)
+			}
+			if seen[id] {
+				t.Fatalf("id %d is there twice", id)
+			}
+			seen[id] = true
+			ids++
+		}
+	}
+	if ids != d.ids {
+		t.Fatalf("dictionary has %d ids, says %d", ids, d.ids)
+	}
+	if bytes += d.limbo.bytes; bytes != d.blocks.live {
+		t.Fatalf("blocks take %d bytes, arena says %d", bytes, d.blocks.live)
+	}
+}
+
+// What leaves hold for an id stays the same, is its own, and is in the order of
+// ids from bucket to bucket.
+func TestDictionaryKeepsItsCodes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 30))
+		built := rapid.SampledFrom(patterns).Draw(t, "built")
+		late := rapid.SampledFrom(patterns).Draw(t, "late")
+		e := &epochs{}
+		e.now.Store(1)
+		d, err := newDictionary(formA, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.drop()
+		var ids []uint64
+		for range rapid.IntRange(1, 1000).Draw(t, "ids") {
+			ids = append(ids, built.next(rng))
+		}
+		slices.Sort(ids)
+		for part := range slices.Chunk(slices.Compact(ids), builtPlaces) {
+			if !d.appendBucket(part) {
+				t.Fatal("no room for a bucket")
+			}
+		}
+		d.built = d.ids
+		held := map[uint64]uint64{}
+		for range rapid.IntRange(0, 2000).Draw(t, "late ids") {
+			id := late.next(rng)
+			h, ok := d.place(id)
+			if !ok {
+				if id < math.MaxUint64-codeEnd {
+					t.Fatalf("id %d cannot be held", id)
+				}
+				continue
+			}
+			if before, again := held[id]; again && before != h {
+				t.Fatalf("id %d was held as %d, now as %d", id, before, h)
+			}
+			held[id] = h
+			if rng.IntN(50) == 0 {
+				d.limbo.free(d.blocks, e.advance())
+				d.compact()
+			}
+		}
+		checkDictionary(t, d)
+		owners := map[uint64]uint64{}
+		for id, want := range held {
+			if got, ok := d.held(id); !ok || got != want {
+				t.Fatalf("id %d is held as %d %t, was placed as %d", id, got, ok, want)
+			}
+			if got := d.id(want); got != id {
+				t.Fatalf("what is held for id %d is read as %d", id, got)
+			}
+			if other, taken := owners[want]; taken {
+				t.Fatalf("ids %d and %d are both held as %d", id, other, want)
+			}
+			owners[want] = id
+		}
+	})
+}
+
+func TestSqueezeAndStretch(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		used := rapid.Uint64().Draw(t, "mask a") & rapid.Uint64().Draw(t, "mask b") << rapid.IntRange(0, 63).Draw(t, "shift")
+		a, b := rapid.Uint64().Draw(t, "a")&used, rapid.Uint64().Draw(t, "b")&used
+		x, y := squeeze(a, used), squeeze(b, used)
+		if bits.Len64(x) > bits.OnesCount64(used) || stretch(x, used) != a {
+			t.Fatalf("%x within %x is squeezed to %x, stretched to %x", a, used, x, stretch(x, used))
+		}
+		if (a < b) != (x < y) {
+			t.Fatalf("%x and %x within %x change their order: %x and %x", a, b, used, x, y)
+		}
+	})
+}
+
+func TestRoundDownEndsWithZeros(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		floor := rapid.Uint64Max(math.MaxUint64-1).Draw(t, "floor")
+		id := rapid.Uint64Min(floor+1).Draw(t, "id")
+		got := roundDown(id, floor)
+		if got <= floor || got > id {
+			t.Fatalf("%d above %d is rounded to %d", id, floor, got)
+		}
+		if step := got & -got; step != 0 && got-step > floor && bits.TrailingZeros64(got-step) > bits.TrailingZeros64(got) {
+			t.Fatalf("%d above %d is rounded to %d, and could be to %d", id, floor, got, got-step)
+		}
+	})
+}
+
+// The idSample counts ids, not how often they come, and tells how far they are
+// from each other though some are far from all.
+func TestSampleOfIDs(t *testing.T) {
+	rng := rand.New(rand.NewPCG(31, 31))
+	for _, n := range []uint64{1, 1000, 200_000} {
+		s := newSample()
+		for i := range n {
+			for range 1 + i%3 {
+				s.add(1<<60 + i*1024 + rng.Uint64N(1)*512)
+			}
+			if i%1000 == 5 {
+				s.add(rng.Uint64())
+			}
+		}
+		if got := s.count(); got < n*9/10 || got > n*11/10+1 {
+			t.Errorf("%d ids are counted as %d", n, got)
+		}
+		if got := s.spacing(); n > 1 && (got < 9 || got > 11) {
+			t.Errorf("%d ids at steps of 2^10 have a spacing of %f bits", n, got)
+		}
+	}
+}

@@ -1,0 +1,259 @@
+package postings
+
+// recoding rewrites the leaves from one form to another: into codes of a
+// dictionary when ids are far apart, into those of a new one when the present
+// one has grown too small or holds ids that no edge has any more, or back. It
+// goes a little further at each call of the writer, so that none takes long:
+// first a sample of the ids tells whether a dictionary pays; then all ids are
+// read, a dictionary is built of them, and the leaves are rewritten in order.
+// Edges come and go meanwhile, and each leaf says what its form is.
+type recoding struct {
+	policy  policy
+	stage   stage
+	from    Edge   // where to go on reading or rewriting
+	changes int    // since the last step
+	edges   uint64 // when it was last decided
+
+	sample  idSample
+	reading reader
+	next    *dictionary // being built
+	last    uint64      // the greatest id in it, if it has one
+	density float64     // bytes an edge in the leaves rewritten last
+
+	old     *dictionary // no leaf that can be reached has its form
+	retired uint64      // since this epoch
+}
+
+// stage is what a recoding does at present.
+type stage uint8
+
+const (
+	resting stage = iota
+	sampling
+	reading
+	joining
+	building
+	rewriting
+	retiring
+)
+
+// policy says when to have a dictionary.
+type policy struct {
+	off      bool
+	minEdges uint64 // fewer need none
+	step     int    // edges that are looked at in each call, and some for each change
+	// due reports whether to look at the ids again.
+	due func(x *Index, edges uint64) bool
+	// pays reports whether a dictionary takes less memory than it saves, for so
+	// many edges of so many ids, and so many bits between an id and the next.
+	pays func(edges, ids uint64, spacing float64) bool
+}
+
+func defaultPolicy() policy {
+	return policy{minEdges: 1 << 16, step: 2048, due: due, pays: pays}
+}
+
+const (
+	// edgesPerChange are the edges that are looked at for each change: all of
+	// the index, three times, while it changes by a fifth of its size.
+	edgesPerChange = 16
+	// rewriteStep are the edges of leaves that are rewritten together.
+	rewriteStep = 2048
+	// wideEdge are the bytes an edge takes at least if its ids are far apart.
+	// The nodes say how much it is, so that other indexes pay nothing.
+	wideEdge = 4
+	// startDensity are the bytes an edge is thought to take in the first leaves
+	// that are rewritten.
+	startDensity = 2
+)
+
+// due reports whether it had better be looked at the ids again: the index has
+// become another one since.
+func due(x *Index, edges uint64) bool {
+	r, d := &x.w.recoding, x.w.enc.dict
+	if d == nil {
+		return edges >= 2*r.edges && x.w.t.arena.live >= wideEdge*edges
+	}
+	return edges <= r.edges/2 || // ids that no edge has any more
+		d.ids >= 2*d.built || // perhaps as well
+		d.late >= d.built*3/8 || // its buckets are full
+		d.missed >= edges/16 // they were too full for some
+}
+
+// pays compares the bits that the edges save with those of the dictionary.
+func pays(edges, ids uint64, spacing float64) bool {
+	entry := spacing + 13 // widths are whole bytes; buckets, spare room
+	return spacing >= 6 && float64(edges)*spacing > 1.25*float64(ids)*entry
+}
+
+// recode goes on with what is to be rewritten, or begins if it is time to.
+func (x *Index) recode() {
+	r := &x.w.recoding
+	if r.policy.off {
+		return
+	}
+	budget := r.policy.step + edgesPerChange*r.changes
+	r.changes = 0
+	for budget > 0 {
+		switch r.stage {
+		case resting:
+			edges := x.edges.Load() + uint64(x.w.count)
+			if edges < r.policy.minEdges && x.w.enc.dict == nil || !r.policy.due(x, edges) {
+				return
+			}
+			r.edges, r.sample = edges, newSample()
+			r.stage, r.from = sampling, Edge{}
+		case sampling:
+			budget -= x.sampleIDs()
+		case reading:
+			budget -= x.readIDs()
+		case joining:
+			budget -= x.joinIDs()
+		case building:
+			budget -= x.buildNext()
+		case rewriting:
+			budget -= x.rewrite()
+		case retiring:
+			if x.reclaim(); r.old != nil {
+				return // somebody still reads
+			}
+			r.stage = resting
+			return
+		}
+	}
+}
+
+// decide has seen a sample of the ids.
+func (x *Index) decide() {
+	r, d := &x.w.recoding, x.w.enc.dict
+	ids, spacing := r.sample.count(), r.sample.spacing()
+	r.sample = idSample{}
+	if ids > 0 && r.edges >= r.policy.minEdges && r.policy.pays(r.edges, ids, spacing) {
+		r.reading = newReader(d)
+		r.stage, r.from = reading, Edge{}
+		return
+	}
+	if d == nil {
+		r.stage = resting
+		return
+	}
+	x.useNext()
+}
+
+// begin begins the next dictionary.
+func (r *recoding) begin(x *Index) {
+	f := formA
+	if d := x.w.enc.dict; d != nil && d.form == formA {
+		f = formB
+	}
+	var err error
+	if r.next, err = newDictionary(f, &x.epochs); err != nil {
+		r.next, r.stage = nil, resting // there is no address space for it
+		r.reading.end()
+		return
+	}
+	r.stage = building
+}
+
+// buildNext adds a bucket to the next dictionary, and returns how many ids it
+// has.
+func (x *Index) buildNext() int {
+	r := &x.w.recoding
+	page := Page{Limit: builtPlaces, After: r.last, HasAfter: r.next.ids > 0}
+	var buf [builtPlaces]uint64
+	ids := r.reading.ids.AppendValues(buf[:0], 0, page)
+	if len(ids) > 0 && r.next.appendBucket(ids) {
+		r.last = ids[len(ids)-1]
+		return len(ids)
+	} // all are in, or those that are not will be held as they are
+	r.next.built = r.next.ids
+	r.reading.end()
+	if r.next.ids == 0 {
+		r.next.drop()
+		r.next, r.stage = nil, resting
+		return builtPlaces
+	}
+	x.useNext()
+	return builtPlaces
+}
+
+// useNext makes the next dictionary, or none, that of the leaves to be written.
+func (x *Index) useNext() {
+	r, w := &x.w.recoding, &x.w
+	r.old, w.enc.dict = w.enc.dict, r.next
+	if r.next != nil {
+		w.t.dicts[r.next.form].Store(r.next)
+	}
+	r.next = nil
+	r.stage, r.from, r.density = rewriting, Edge{}, startDensity
+}
+
+// rewrite puts leaves of the new form in the place of some others, and returns
+// how many edges they have.
+func (x *Index) rewrite() int {
+	r, w := &x.w.recoding, &x.w
+	w.descend(r.from)
+	edges := w.after[:0]
+	depth := len(w.path) - 1
+	if depth < 0 {
+		l := w.parse()
+		w.edges = l.appendEdges(w.edges[:0])
+		w.store(w.edges, max(l.end/8, minLeaf))
+		x.retire()
+		x.endRewriting()
+		return len(w.edges) + 1
+	}
+	s := &w.path[depth]
+	lo, hi, from := s.i, s.i, w.from(depth)
+	for ; hi < s.x.n && (hi == lo || len(edges) < rewriteStep); hi++ {
+		var l leaf
+		w.t.parse(&l, w.t.arena.leaf(s.x.child(hi)))
+		edges = l.appendEdges(edges)
+		w.dead = append(w.dead, s.x.child(hi))
+	}
+	w.after = edges
+	end := w.reach(depth)
+	s.x.narrow(&end, hi-1)
+	w.form++
+	leaves := w.appendLeaves(nil, from, edges, int(r.density*float64(len(edges))))
+	size := 0
+	for _, l := range leaves {
+		size += l.ref.size()
+	}
+	if len(edges) > 0 { // none were in damaged leaves
+		r.density = float64(size) / float64(len(edges))
+	}
+	w.put(depth, lo, hi, leaves)
+	x.retire()
+	if r.from = end.to; !end.hasTo {
+		x.endRewriting()
+	}
+	return len(edges) + 1
+}
+
+// endRewriting: no leaf that can be reached has the old form.
+func (x *Index) endRewriting() {
+	r := &x.w.recoding
+	r.stage, r.retired = retiring, x.epochs.now.Load()
+}
+
+// freeOld gives the old dictionary's memory back when no reader can look at it
+// any more: none entered before oldest, and no checkpoint is being written.
+func (x *Index) freeOld(oldest uint64) {
+	r := &x.w.recoding
+	if r.stage != retiring || r.old == nil || r.retired >= oldest || x.w.t.pins.Load() > 0 {
+		return
+	}
+	x.w.t.dicts[r.old.form].Store(nil)
+	r.old.drop()
+	r.old = nil
+}
+
+// stop ends a recoding of a tree that is cleared.
+func (r *recoding) stop() {
+	if r.next != nil {
+		r.next.drop() // nobody has seen it
+	}
+	r.reading.end()
+	*r = recoding{policy: r.policy}
+}

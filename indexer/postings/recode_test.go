@@ -1,0 +1,348 @@
+package postings
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// restless is a policy that recodes again and again, now into a dictionary, now
+// back, in small steps, so that tests meet every stage.
+func restless(seed uint64) policy {
+	rng := rand.New(rand.NewPCG(seed, 20))
+	return policy{
+		minEdges: 1,
+		step:     1 + rng.IntN(400),
+		due:      func(*Index, uint64) bool { return rng.IntN(3) == 0 },
+		pays:     func(_, _ uint64, _ float64) bool { return rng.IntN(4) > 0 },
+	}
+}
+
+// always is a policy that has a dictionary from the first edge on, and replaces
+// it when it has become too small.
+func always() policy {
+	return policy{
+		minEdges: 1,
+		step:     1000,
+		due:      func(x *Index, edges uint64) bool { return x.w.enc.dict == nil || due(x, edges) },
+		pays:     func(_, _ uint64, _ float64) bool { return true },
+	}
+}
+
+// anyIndex returns an index of any policy.
+func anyIndex(t *rapid.T) *Index {
+	x := New()
+	switch rapid.SampledFrom([]string{"default", "always", "restless"}).Draw(t, "policy") {
+	case "always":
+		x.w.recoding.policy = always()
+	case "restless":
+		x.w.recoding.policy = restless(rapid.Uint64().Draw(t, "recodings"))
+	}
+	return x
+}
+
+// recodeAll lets the index go on until it rests.
+func recodeAll(t testing.TB, x *Index) {
+	t.Helper()
+	for range 1_000_000 {
+		x.Apply(nil)
+		if x.w.recoding.stage == resting {
+			return
+		}
+	}
+	t.Fatalf("recoding is still in stage %d", x.w.recoding.stage)
+}
+
+// formsOf counts the leaves of each form.
+func formsOf(x *Index) (n [forms]int) {
+	t := x.w.t
+	var walk func(r ref)
+	walk = func(r ref) {
+		b := t.arena.node(r)
+		if !isInner(b) {
+			l := parseLeaf(b)
+			n[l.form]++
+			return
+		}
+		in := parseInner(b)
+		for i := range in.n {
+			walk(in.child(i))
+		}
+	}
+	walk(ref(t.root.Load()))
+	return n
+}
+
+// follow draws edges between users whose ids are made of a time and a machine.
+func follow(rng *rand.Rand, users uint64) Edge {
+	id := func(n uint64) uint64 {
+		return (1<<38+n*40_000+scatter(n)%40_000)<<22 | scatter(n+1)%8<<17 | scatter(n+2)%4
+	}
+	return Edge{id(rng.Uint64N(users)), id(rng.Uint64N(users))}
+}
+
+func TestTimeOrderedIDsAreCoded(t *testing.T) {
+	rng := rand.New(rand.NewPCG(21, 21))
+	coded, ids, m := New(), New(), newPlain()
+	coded.w.recoding.policy.minEdges = 10_000
+	ids.w.recoding.policy.off = true
+	for range shorter(1500) * 2 {
+		changes := make([]Change, 200)
+		for i := range changes {
+			e := follow(rng, 3000)
+			changes[i] = Change{e.Key, e.Value, Add}
+		}
+		coded.Apply(changes)
+		ids.Apply(changes)
+		m.apply(changes)
+	}
+	recodeAll(t, coded)
+	checkTree(t, coded)
+	equal(t, coded, m, rng, 20)
+	if n := formsOf(coded); n[plainForm] > 0 {
+		t.Errorf("leaves of each form: %v, want none of ids", n)
+	}
+	if got, without := coded.Stats(), ids.Stats(); got.Live*3 > without.Live || got.Bytes*2 > without.Bytes+1<<19 { // some free pages are kept
+		t.Errorf("with codes %+v, with ids %+v: it does not pay", got, without)
+	}
+	empty := New().Stats()
+	coded.Clear()
+	recodeAll(t, coded)
+	if got := coded.Stats(); got != empty {
+		t.Errorf("a cleared index has %+v, want %+v", got, empty)
+	}
+}
+
+// Ids for which a dictionary does not pay: those of small numbers, and those
+// that come once.
+func TestOtherIDsAreNotCoded(t *testing.T) {
+	for name, next := range map[string]func(*rand.Rand) uint64{
+		"small": func(rng *rand.Rand) uint64 { return rng.Uint64N(100_000) },
+		"spare": func(rng *rand.Rand) uint64 { return rng.Uint64N(10_000) * 16 },
+		"once":  func(rng *rand.Rand) uint64 { return rng.Uint64() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(22, 22))
+			x := New()
+			x.w.recoding.policy.minEdges = 1000
+			l := x.Load(10_000)
+			for range shorter(300_000) {
+				l.Add(rng.Uint64N(5000), next(rng))
+			}
+			l.Close()
+			recodeAll(t, x)
+			if n := formsOf(x); n[formA]+n[formB] > 0 || x.w.enc.dict != nil {
+				t.Errorf("leaves of each form: %v, want ids in all", n)
+			}
+		})
+	}
+}
+
+// An index whose ids change their nature goes back to them, and forgets.
+func TestDictionaryIsGivenUp(t *testing.T) {
+	rng := rand.New(rand.NewPCG(23, 23))
+	x, m := New(), newPlain()
+	x.w.recoding.policy.minEdges = 10_000
+	apply := func(op Op, edges []Edge) {
+		for part := range slices.Chunk(edges, 100) {
+			var changes []Change
+			for _, e := range part {
+				changes = append(changes, Change{e.Key, e.Value, op})
+			}
+			x.Apply(changes)
+			m.apply(changes)
+		}
+	}
+	var old, hostile []Edge
+	for range 60_000 {
+		old = append(old, follow(rng, 800))
+		hostile = append(hostile, Edge{rng.Uint64N(800), rng.Uint64()})
+	}
+	apply(Add, old)
+	recodeAll(t, x)
+	if x.w.enc.dict == nil {
+		t.Fatal("there is no dictionary")
+	}
+	apply(Add, hostile)
+	apply(Remove, old)
+	apply(Remove, hostile[:len(hostile)/3])
+	recodeAll(t, x)
+	checkTree(t, x)
+	equal(t, x, m, rng, 10)
+	if n := formsOf(x); n[formA]+n[formB] > 0 || x.w.enc.dict != nil {
+		t.Errorf("leaves of each form: %v, want ids in all", n)
+	}
+	if s := x.Stats(); s.Live > 16*s.Edges {
+		t.Errorf("stats = %+v: too much for ids alone", s)
+	}
+}
+
+// Ids come and go, and the dictionary does not keep them.
+func TestDictionaryForgets(t *testing.T) {
+	rng := rand.New(rand.NewPCG(24, 24))
+	x, m := New(), newPlain()
+	x.w.recoding.policy.minEdges = 10_000
+	const ids, perID = 600, 40
+	value := func(n uint64) uint64 { return (1<<38 + n*40_000) << 22 }
+	add := func(n uint64, op Op) {
+		var changes []Change
+		for k := range uint64(perID) {
+			changes = append(changes, Change{scatter(n*perID+k) % 500, value(n), op})
+		}
+		x.Apply(changes)
+		m.apply(changes)
+	}
+	for n := range uint64(10 * ids) {
+		add(n, Add)
+		if n >= ids {
+			add(n-ids, Remove)
+		}
+		if d := x.w.enc.dict; d != nil && d.ids > 3*ids {
+			t.Fatalf("dictionary has %d ids, edges have %d", d.ids, ids)
+		}
+	}
+	recodeAll(t, x)
+	if x.w.enc.dict == nil {
+		t.Fatal("there is no dictionary")
+	}
+	checkTree(t, x)
+	equal(t, x, m, rng, 10)
+}
+
+// A reader in the middle of a leaf of codes can read it, whatever becomes of
+// the dictionary meanwhile; then its memory is given back.
+func TestAReaderHoldsItsDictionary(t *testing.T) {
+	x := New()
+	x.w.recoding.policy = always()
+	rng := rand.New(rand.NewPCG(25, 25))
+	for range 300 {
+		e := follow(rng, 100)
+		x.Apply([]Change{{1, e.Value, Add}})
+	}
+	recodeAll(t, x)
+	in := x.epochs.enter()
+	var l leaf
+	x.w.t.leafAt(&l, Edge{Key: 1})
+	if l.dict == nil {
+		t.Fatal("the leaf has no codes")
+	}
+	want, _ := l.appendFrom(nil, Edge{Key: 1}, 1000)
+	before := l.dict
+	x.w.recoding.policy.due = func(*Index, uint64) bool { return true }
+	for range 3000 {
+		e := follow(rng, 1000)
+		x.Apply([]Change{{1, e.Value, Add}, {rng.Uint64N(50), e.Key, Add}})
+	}
+	if x.w.enc.dict == before || x.w.recoding.stage != retiring {
+		t.Fatalf("the dictionary has not been replaced: stage %d", x.w.recoding.stage)
+	}
+	if got, _ := l.appendFrom(nil, Edge{Key: 1}, 1000); !slices.Equal(got, want) {
+		t.Fatalf("the leaf under a reader has changed: %v, want %v", got, want)
+	}
+	in.leave()
+	x.w.recoding.policy.due = due
+	recodeAll(t, x)
+	for i := range x.w.t.dicts {
+		if d := x.w.t.dicts[i].Load(); d != nil && d != x.w.enc.dict {
+			t.Errorf("a dictionary of form %d waits, though nobody reads", i)
+		}
+	}
+}
+
+// A checkpoint of every stage of a recoding, written while it goes on, is of the
+// moment when it was frozen, and the recoding goes on from there.
+func TestCheckpointsOfEveryStage(t *testing.T) {
+	rng := rand.New(rand.NewPCG(27, 27))
+	x, m := New(), newPlain()
+	x.w.recoding.policy = always()
+	x.w.recoding.policy.step = 50
+	disk := &memoryFile{left: -1}
+	file := newPageFile(t, disk)
+	apply := func(users uint64) {
+		e := follow(rng, users)
+		changes := []Change{{e.Key % 97, e.Value, Add}}
+		x.Apply(changes)
+		m.apply(changes)
+	}
+	for range 5000 {
+		apply(400)
+	}
+	recodeAll(t, x)
+	x.w.recoding.policy.due = func(*Index, uint64) bool { return true }
+	met := map[stage]bool{}
+	for range 20_000 {
+		apply(3000)
+		s := x.w.recoding.stage
+		if met[s] {
+			continue
+		}
+		met[s] = true
+		frozen := m.clone()
+		z := x.Freeze(file)
+		for range 300 {
+			apply(3000)
+		}
+		y, _ := mustOpen(t, disk, save(t, z, file))
+		checkTree(t, y)
+		equal(t, y, frozen, rng, 20)
+		y.w.recoding.policy = always()
+		recodeAll(t, y)
+		checkTree(t, y)
+		equal(t, y, frozen, rng, 20)
+		if n := formsOf(y); y.w.enc.dict == nil || n[y.w.enc.dict.form] != n[formA]+n[formB]+n[plainForm] {
+			t.Errorf("frozen in stage %d, opened and recoded, it has leaves %v", s, n)
+		}
+	}
+	for s := resting; s <= retiring; s++ {
+		if s != resting && !met[s] {
+			t.Errorf("stage %d was not met", s)
+		}
+	}
+}
+
+// The file of a tree with dictionaries is checked before it is used.
+func TestDamagedDictionariesAreFound(t *testing.T) {
+	x := New()
+	x.w.recoding.policy = always()
+	rng := rand.New(rand.NewPCG(28, 28))
+	for range 300 {
+		x.Apply([]Change{{1, follow(rng, 500).Value, Add}})
+	}
+	recodeAll(t, x)
+	var b bytes.Buffer
+	out := bufio.NewWriter(&b)
+	z := &Frozen{form: x.w.enc.dict.form, dicts: x.w.t.freezeDictionaries()}
+	z.writeDictionaries(out)
+	out.Flush()
+	good := b.Bytes()
+	if len(good) != z.dictionariesSize() {
+		t.Fatalf("dictionaries take %d bytes, told %d", len(good), z.dictionariesSize())
+	}
+	ds, err := readDictionaries(good, &x.epochs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for place := range ds.of[ds.form].bucket(0).len() {
+		if got, want := ds.of[ds.form].id(uint64(place)), x.w.enc.dict.id(uint64(place)); got != want {
+			t.Fatalf("code %d is of id %d, want %d", place, got, want)
+		}
+	}
+	ds.drop()
+	for cut := 1; cut < len(good); cut++ {
+		if _, err := readDictionaries(good[:cut], &x.epochs); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("cut at %d: error = %v", cut, err)
+		}
+	}
+	for at, v := range map[int]byte{0: byte(forms), 1: 2, 2: 0, dictionariesHeader + dictionaryHeader + 8: 0} {
+		bad := bytes.Clone(good)
+		bad[at] = v
+		if _, err := readDictionaries(bad, &x.epochs); !errors.Is(err, ErrDamaged) {
+			t.Errorf("byte %d set to %d: error = %v", at, v, err)
+		}
+	}
+}
