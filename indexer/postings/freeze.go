@@ -115,8 +115,8 @@ const chunkSize = 1 << 20
 
 // Freeze returns the index as it is, to be written to the page file that has its
 // last checkpoint, or to a new one when last is nil. It is for the writer, and
-// takes as long as copying the inner nodes does, 1.6 % of the index. Nobody may
-// be writing to the file.
+// takes as long as copying the inner nodes does, 1.6 % of the index, and 16 bytes
+// for every hundred ids of a dictionary. Nobody may be writing to the file.
 func (x *Index) Freeze(last *PageFile) *Frozen {
 	t := x.w.t
 	a := t.arena

@@ -78,6 +78,13 @@ func (x *Index) measure() {
 			held, live = held+h, live+l
 		}
 	}
+	if r := &w.recoding; r.reading.ids != nil {
+		held += r.reading.ids.Stats().Bytes
+	}
+	if d := w.recoding.next; d != nil {
+		h, l := d.sizes()
+		held, live = held+h, live+l
+	}
 	x.bytes.Store(held)
 	x.live.Store(live)
 }

@@ -77,7 +77,7 @@ func due(x *Index, edges uint64) bool {
 	return edges <= r.edges/2 || // ids that no edge has any more
 		d.ids >= 2*d.built || // perhaps as well
 		d.late >= d.built*3/8 || // its buckets are full
-		d.missed >= edges/16 // they were too full for some
+		d.missed >= edges/8 // they were too full for some
 }
 
 // pays compares the bits that the edges save with those of the dictionary.
