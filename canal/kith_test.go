@@ -330,11 +330,19 @@ func (s *source) edges(t *testing.T, r canal.Relation) map[[2]uint64]uint64 {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
+	edges, err := s.selectEdges(ctx, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return edges
+}
+
+func (s *source) selectEdges(ctx context.Context, r canal.Relation) (map[[2]uint64]uint64, error) {
 	rows, err := s.DB().QueryContext(ctx, fmt.Sprintf(
 		"SELECT CAST(`%s` AS CHAR), CAST(`%s` AS CHAR), COUNT(*) FROM `%s`.`%s` WHERE `%[1]s` >= 0 AND `%[2]s` >= 0 GROUP BY `%[1]s`, `%[2]s`",
 		r.Key, r.Value, r.Schema, r.Table))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer rows.Close()
 	edges := make(map[[2]uint64]uint64)
@@ -342,27 +350,19 @@ func (s *source) edges(t *testing.T, r canal.Relation) map[[2]uint64]uint64 {
 		var key, value string
 		var n uint64
 		if err := rows.Scan(&key, &value, &n); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
-		e := [2]uint64{number(t, key), number(t, value)}
-		edges[e] += n
-		if r.Symmetric && e[0] != e[1] {
-			edges[[2]uint64{e[1], e[0]}] += n
+		k, err1 := strconv.ParseUint(key, 10, 64)
+		v, err2 := strconv.ParseUint(value, 10, 64)
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, err
+		}
+		edges[[2]uint64{k, v}] += n
+		if r.Symmetric && k != v {
+			edges[[2]uint64{v, k}] += n
 		}
 	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return edges
-}
-
-func number(t *testing.T, text string) uint64 {
-	t.Helper()
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
+	return edges, rows.Err()
 }
 
 // stateOf returns the state of a relation and the reason for it.

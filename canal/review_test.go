@@ -285,11 +285,21 @@ func (b *switchboard) cut() {
 
 func newSwitchboard(t *testing.T, route func(n int64) string) *switchboard {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	b, stop, err := openSwitchboard(route)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &switchboard{Listener: l, route: route}
+	t.Cleanup(stop)
+	return b
+}
+
+// openSwitchboard returns a switchboard and what ends it.
+func openSwitchboard(route func(n int64) string) (b *switchboard, stop func(), err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	b = &switchboard{Listener: l, route: route}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -310,8 +320,7 @@ func newSwitchboard(t *testing.T, route func(n int64) string) *switchboard {
 			go pipe(server, client)
 		}
 	}()
-	t.Cleanup(func() { l.Close(); <-ended; b.cut() })
-	return b
+	return b, func() { l.Close(); <-ended; b.cut() }, nil
 }
 
 func pipe(dst, src net.Conn) {
