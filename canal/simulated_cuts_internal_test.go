@@ -1,0 +1,178 @@
+package canal
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kithdb/kith/indexer"
+)
+
+// followed is a follower of a simulated source, with its index and all the changes
+// that it has brought.
+type followed struct {
+	*Follower
+	t       *testing.T
+	index   *indexer.Index
+	changes []indexer.Change
+}
+
+// follower returns one that goes on from a bookmark with empty relations, or that
+// begins, if there is none. It connects again without delay.
+func (s *simulated) follower(t *testing.T, bookmark json.RawMessage) *followed {
+	t.Helper()
+	o := Options{
+		Address: s.Addr().String(), User: "kith", Password: func() (string, error) { return "", nil },
+		Flavor: "auto", TLS: TLS{Mode: TLSDisabled}, ServerID: 99, UUID: "00000000-0000-4000-8000-000000000099",
+		Relations: s.follows, Bookmark: bookmark, Logger: slog.New(slog.DiscardHandler),
+	}
+	var relations []indexer.Relation
+	for range s.follows {
+		relations = append(relations, indexer.Relation{})
+		o.Loaded = append(o.Loaded, bookmark != nil)
+	}
+	for i, r := range s.follows {
+		relations[i] = indexer.Relation{Name: r.Name, Table: r.Schema + "." + r.Table, Key: r.Key, Value: r.Value}
+	}
+	f, err := NewFollower(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.retry.InitialInterval, f.retry.MaxInterval = time.Microsecond, time.Microsecond
+	f.retry.Reset()
+	k := &followed{Follower: f, t: t, index: indexer.NewIndex(relations)}
+	for i := range relations {
+		if bookmark != nil {
+			k.index.Apply(indexer.Batch{Transitions: []indexer.Transition{{Relation: indexer.RelationID(i), State: indexer.Live}}})
+		}
+	}
+	return k
+}
+
+// until follows until a condition holds, then leaves the source.
+func (k *followed) until(what string, holds func() bool) {
+	k.t.Helper()
+	ctx, cancel := context.WithTimeout(k.t.Context(), time.Minute)
+	defer cancel()
+	for !holds() {
+		batch, err := k.Next(ctx)
+		if err != nil {
+			k.t.Fatalf("until %s: %v; %+v, position %s, relations %+v", what, err, k.Status(), k.Position(), k.index.Status())
+		}
+		k.changes = append(k.changes, batch.Changes...)
+		k.index.Apply(batch)
+		k.Applied()
+	}
+	k.close()
+}
+
+// toEnd follows until all groups are applied.
+func (k *followed) toEnd(s *simulated) {
+	k.t.Helper()
+	s.show(len(s.groups))
+	end := s.position(len(s.groups))
+	k.until("the end", func() bool { return k.tracker.Covers(end) })
+}
+
+// read reads the tables, which are empty, and returns the bookmark after that.
+func (s *simulated) read(t *testing.T) json.RawMessage {
+	t.Helper()
+	k := s.follower(t, nil)
+	k.until("all is live", func() bool {
+		return !slices.ContainsFunc(k.index.Status(), func(r indexer.RelationStatus) bool { return r.State != indexer.Live })
+	})
+	bookmark, err := k.Bookmark()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bookmark
+}
+
+// compare compares the relations with the tables that were recorded.
+func (k *followed) compare(name string, s *simulated) {
+	k.t.Helper()
+	for i, r := range k.index.Status() {
+		table := s.follows[i].Table
+		halts := lookUp(halting, name+"/"+table) != ""
+		differs := lookUp(differing, name+"/"+table)
+		if r.State != indexer.Live {
+			if !halts {
+				k.t.Errorf("%s is %s: %s", table, r.State, r.Reason)
+			}
+			continue
+		}
+		same := r.Edges == uint64(len(s.want[i]))
+		for e := range s.want[i] {
+			same = same && k.index.Contains(indexer.RelationID(i), e[0], e[1])
+		}
+		switch {
+		case differs == "" && !same:
+			k.t.Errorf("%s has %d edges, and not the %d of its table", table, r.Edges, len(s.want[i]))
+		case differs != "" && same:
+			k.t.Errorf("%s is equal although %s", table, differs)
+		}
+	}
+}
+
+// long makes exhaustive tests of all recordings: `make test-long`.
+func long() bool { return os.Getenv("KITH_TEST_LONG") != "" }
+
+// brief are the recordings that are cut in every test: of each kind of event that
+// can stand in a group.
+var brief = []string{"06_minimal_image", "07_compressed", "09_partitions", "12_triggers_generated"}
+
+// TestSimulatedCuts has the source end the connection after every event: one more
+// of them comes each time. So each group is cut off at every place, between events
+// and within them, before it comes whole. The changes are those that come without
+// cuts, each once and in the same order, and the relations in the end are equal to
+// the tables.
+func TestSimulatedCuts(t *testing.T) {
+	eachScenario(t, func(t *testing.T, name string, s *scenario) {
+		if !long() && !slices.ContainsFunc(brief, func(b string) bool { return strings.HasSuffix(name, b) }) {
+			return
+		}
+		source := simulate(t, name, s)
+		bookmark := source.read(t)
+		whole := source.follower(t, bookmark)
+		whole.toEnd(source)
+		whole.compare(name, source)
+
+		first := source.groups[source.begin].first
+		source.answerDumps(func(d *dump) error { return d.cut(first + d.number) })
+		k := source.follower(t, bookmark)
+		k.toEnd(source)
+		k.compare(name, source)
+		if !reflect.DeepEqual(k.changes, whole.changes) {
+			t.Errorf("with cuts the changes are\n%v, want\n%v", k.changes, whole.changes)
+		}
+		source.mu.Lock()
+		defer source.mu.Unlock()
+		if want := len(source.packets) - first; source.dumps < want {
+			t.Errorf("the stream was cut %d times, want %d", source.dumps, want)
+		}
+	})
+}
+
+// cut sends the packets before the n-th of the recording, and none, some or most
+// bytes of that one. After the last there is no cut.
+func (d *dump) cut(n int) error {
+	rest := n - d.first
+	if rest >= len(d.packets) {
+		return d.follow()
+	}
+	bytes := framed(append(d.opening, d.packets[:max(0, rest)]...)...)
+	if rest >= 0 {
+		next := framed(d.packets[rest])
+		bytes = append(bytes, next[:[]int{0, 2, len(next) / 2, len(next) - 1}[n%4]]...)
+	}
+	if _, err := d.Write(bytes); err != nil {
+		return err
+	}
+	return errHungUp
+}
