@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -77,6 +79,8 @@ func (p *play) run(b block) (string, error) {
 	case "cut":
 		p.board.cut()
 		return "", nil
+	case "live":
+		return "", p.process.await(ctx, "live relations", func() bool { return p.process.live(arguments) })
 	case "refused":
 		return p.refused(ctx)
 	case "relations", "compare", "lists":
@@ -253,7 +257,7 @@ func (p *play) turnSource(ctx context.Context, arguments []string) error {
 func (p *play) show(ctx context.Context, what string, names []string) (string, error) {
 	var output []string
 	for i, r := range p.process.index.Status() {
-		if len(names) > 0 && !contains(names, r.Name) {
+		if len(names) > 0 && !slices.Contains(names, r.Name) {
 			continue
 		}
 		var text string
@@ -273,6 +277,9 @@ func (p *play) show(ctx context.Context, what string, names []string) (string, e
 			text = fmt.Sprintf("%s is %s: %s", r.Name, r.State, p.plain(r.Reason))
 		default:
 			text, err = p.process.compare(ctx, p.source, indexer.RelationID(i))
+			if why := p.journal.reason(r.Name); why != "" {
+				text += "; it was in doubt: " + p.plain(why)
+			}
 		}
 		if err != nil {
 			return "", err
@@ -287,15 +294,8 @@ func (p *play) plain(reason string) string {
 	if _, after, found := strings.Cut(reason, ": "); found && strings.HasPrefix(reason, "table ") {
 		reason = after
 	}
-	reason, _, _ = strings.Cut(reason, ". Restart kith")
-	return strings.ReplaceAll(reason, p.schema, "SCHEMA")
+	return places.ReplaceAllString(strings.ReplaceAll(reason, p.schema, "SCHEMA"), "$1 N")
 }
 
-func contains(list []string, s string) bool {
-	for _, other := range list {
-		if other == s {
-			return true
-		}
-	}
-	return false
-}
+// places are those that reasons name.
+var places = regexp.MustCompile(`\b(binlog|offset)[. ][0-9]+(:[0-9]+)?`)

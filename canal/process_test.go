@@ -42,11 +42,12 @@ type tap struct {
 type journal struct {
 	mu   sync.Mutex // guards what follows
 	keys map[string]map[uint64]bool
-	live map[string]int // how often it became live
+	live map[string]int    // how often it became live
+	why  map[string]string // it was first in doubt, or halted, since that was last asked for
 }
 
 func newJournal() *journal {
-	return &journal{keys: make(map[string]map[uint64]bool), live: make(map[string]int)}
+	return &journal{keys: make(map[string]map[uint64]bool), live: make(map[string]int), why: make(map[string]string)}
 }
 
 func (j *journal) add(relation string, key uint64) {
@@ -58,10 +59,23 @@ func (j *journal) add(relation string, key uint64) {
 	j.keys[relation][key] = true
 }
 
-func (j *journal) becameLive(relation string) {
+func (j *journal) move(relation string, m indexer.Transition) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.live[relation]++
+	switch {
+	case m.State == indexer.Live:
+		j.live[relation]++
+	case m.State != indexer.Loading && j.why[relation] == "":
+		j.why[relation] = m.Reason
+	}
+}
+
+// reason returns why a relation was first in doubt since this was last asked.
+func (j *journal) reason(relation string) string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	defer delete(j.why, relation)
+	return j.why[relation]
 }
 
 // readings returns how often a relation became live.
@@ -80,13 +94,16 @@ func (j *journal) of(relation string) []uint64 {
 
 func (t *tap) Next(ctx context.Context) (indexer.Batch, error) {
 	b, err := t.Follower.Next(ctx)
+	for _, r := range b.Readings {
+		for _, e := range r.Edges {
+			t.journal.add(t.relations[r.Relation].Name, e.Key)
+		}
+	}
 	for _, c := range b.Changes {
 		t.journal.add(t.relations[c.Relation].Name, c.Key)
 	}
 	for _, m := range b.Transitions {
-		if m.State == indexer.Live {
-			t.journal.becameLive(t.relations[m.Relation].Name)
-		}
+		t.journal.move(t.relations[m.Relation].Name, m)
 	}
 	return b, err
 }
@@ -147,8 +164,11 @@ func startProcess(o canal.Options, dir string, j *journal) (_ *process, err erro
 	if k.directory, err = indexer.OpenDirectory(dir, o.Logger); err != nil {
 		return nil, err
 	}
-	if o.Bookmark, o.Loaded, err = k.directory.Load(k.index); err != nil {
+	if o.Bookmark, _, err = k.directory.Load(k.index); err != nil {
 		return nil, errors.Join(err, k.directory.Close())
+	}
+	for _, r := range k.index.Status() {
+		o.States = append(o.States, r.State)
 	}
 	follower, err := canal.NewFollower(o)
 	if err != nil {
@@ -162,7 +182,10 @@ func startProcess(o canal.Options, dir string, j *journal) (_ *process, err erro
 	k.stop = cancel
 	go func() {
 		defer close(k.ended)
+		var writing sync.WaitGroup
+		writing.Go(k.applier.WriteCheckpoints)
 		k.err = k.applier.Run(ctx)
+		writing.Wait()
 	}()
 	return k, nil
 }
@@ -208,25 +231,34 @@ func (k *process) settle(ctx context.Context, s *source) error {
 	if err != nil {
 		return err
 	}
+	return k.await(ctx, position, func() bool {
+		covers, err := k.source.Covers(position)
+		return err == nil && covers && !slices.ContainsFunc(k.index.Status(), busy)
+	})
+}
+
+// await waits until a condition holds.
+func (k *process) await(ctx context.Context, what string, holds func() bool) error {
 	again := time.NewTicker(tick)
 	defer again.Stop()
-	for {
-		covers, err := k.source.Covers(position)
-		if err != nil {
-			return err
-		}
-		if covers && !slices.ContainsFunc(k.index.Status(), busy) {
-			return nil
-		}
+	for !holds() {
 		select {
 		case <-again.C:
 		case <-k.ended:
 			return fmt.Errorf("%w: %w", errEnded, k.err)
 		case <-ctx.Done():
-			return fmt.Errorf("kith does not catch up to %s: it is at %s, %+v, relations %+v",
-				position, k.source.Position(), k.source.Status(), k.index.Status())
+			return fmt.Errorf("waited in vain for %s: kith is at %s, %+v, relations %+v",
+				what, k.source.Position(), k.source.Status(), k.index.Status())
 		}
 	}
+	return nil
+}
+
+// live says whether the relations are that are named.
+func (k *process) live(names []string) bool {
+	return !slices.ContainsFunc(k.index.Status(), func(r indexer.RelationStatus) bool {
+		return r.State != indexer.Live && slices.Contains(names, r.Name)
+	})
 }
 
 // settleOrEnd is settle for a kith that may be refused.

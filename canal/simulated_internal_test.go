@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
 	"net"
 	"regexp"
 	"slices"
@@ -233,7 +234,7 @@ func (h *handler) HandleQuery(query string) (*gomysql.Result, error) {
 	if m := connectState.FindStringSubmatch(query); m != nil {
 		h.from = m[1]
 	}
-	for _, word := range []string{"SET", "START TRANSACTION", "LOCK TABLES", "UNLOCK TABLES"} {
+	for _, word := range []string{"SET", "START TRANSACTION", "LOCK TABLES", "UNLOCK TABLES", "COMMIT", "DO"} {
 		if strings.HasPrefix(query, word) {
 			return nil, nil
 		}
@@ -417,6 +418,8 @@ func (s *simulated) answer(query string) (names []string, rows [][]any, err erro
 		return of("purged"), one(""), nil
 	case strings.HasPrefix(query, "SELECT @@global.gtid_"), strings.HasPrefix(query, "SELECT BINLOG_GTID_POS"):
 		return of("executed"), one(executed), nil
+	case strings.HasPrefix(query, "SELECT WAIT_FOR_EXECUTED_GTID_SET"):
+		return of("timeout"), one("0"), nil
 	case strings.Contains(query, "'binlog_snapshot_file'"):
 		return of("Variable_name", "Value"), one("binlog_snapshot_file", end.File), nil
 	case strings.Contains(query, "'binlog_snapshot_position'"):
@@ -441,7 +444,7 @@ func (s *simulated) variables() [][]any {
 
 var (
 	tableName  = regexp.MustCompile(`TABLE_NAME = '([^']*)'`)
-	selectRows = regexp.MustCompile("^SELECT `([^`]*)`(?:, `([^`]*)`)? FROM `[^`]*`.`([^`]*)`$")
+	selectRows = regexp.MustCompile("^SELECT `([^`]*)`(?:, `([^`]*)`)? FROM `[^`]*`.`([^`]*)`")
 )
 
 // answerOfTables answers the queries that are of tables.
@@ -462,15 +465,36 @@ func (s *simulated) answerOfTables(query string) (names []string, rows [][]any, 
 		return []string{"name", "type", "full", "default", "generated"}, rows, nil
 	case strings.Contains(query, "information_schema.STATISTICS"):
 		r := s.follows[slices.Index(s.tables, t)]
-		return []string{"key", "column", "prefix", "hash"}, [][]any{{"u", r.Key, "0", "0"}, {"u", r.Value, "0", "0"}}, nil
+		return []string{"index", "column", "unique", "kind", "ascends"},
+			[][]any{{"u", r.Key, "1", "BTREE", "1"}, {"u", r.Value, "1", "BTREE", "1"}}, nil
 	case strings.Contains(query, "SELECT TABLE_TYPE"):
 		return []string{"type", "engine"}, [][]any{{"BASE TABLE", "InnoDB"}}, nil
 	case strings.Contains(query, "TABLE_ROWS"):
 		return []string{"rows"}, [][]any{{"0"}}, nil
 	case strings.HasPrefix(query, "SHOW CREATE TABLE"):
 		return []string{"Table", "Create Table"}, [][]any{{"", "CREATE TABLE"}}, nil
-	case strings.HasPrefix(query, "SELECT 1 FROM"), selectRows.MatchString(query) && s.committed() == s.begin:
-		return []string{"key", "value"}[:1+strings.Count(query, ", ")], nil, nil
+	case strings.HasPrefix(query, "SELECT 1 FROM"):
+		return []string{"1"}, nil, nil
+	}
+	if m := selectRows.FindStringSubmatch(query); m != nil {
+		return s.edgesOf(m[1], m[2], m[3])
 	}
 	return nil, nil, fmt.Errorf("the simulated source does not know: %s", query)
+}
+
+// edgesOf returns the rows of a table that are edges, in their order. There are
+// fewer than a rescan reads at once.
+func (s *simulated) edgesOf(key, value, table string) (names []string, rows [][]any, err error) {
+	names = []string{key}
+	if value != "" {
+		names = append(names, value)
+	}
+	if s.committed() == s.begin {
+		return names, nil, nil
+	}
+	i := slices.IndexFunc(s.follows, func(r Relation) bool { return r.Table == table })
+	for _, e := range slices.SortedFunc(maps.Keys(s.want[i]), func(a, b [2]uint64) int { return slices.Compare(a[:], b[:]) }) {
+		rows = append(rows, []any{fmt.Sprint(e[0]), fmt.Sprint(e[1])}[:len(names)])
+	}
+	return names, rows, nil
 }
