@@ -176,6 +176,13 @@ func (s *simulated) answerDumps(answer func(d *dump) error) {
 	s.dump, s.dumps = answer, 0
 }
 
+// asked returns how often a follower asked for the stream, since answerDumps.
+func (s *simulated) asked() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dumps
+}
+
 // position returns the position after n groups.
 func (s *simulated) position(n int) gtid.Position {
 	tracker := gtid.NewTracker(gtid.Position{Kind: s.kind})
