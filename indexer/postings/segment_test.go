@@ -74,6 +74,7 @@ func checkGolden(t *testing.T, files map[string][]byte) {
 func TestGoldenWithDictionary(t *testing.T) {
 	x := New()
 	x.w.recoding.policy = always()
+	x.w.recoding.policy.due = func(x *Index, edges uint64) bool { return x.w.enc.dict == nil && edges > 200 }
 	rng := rand.New(rand.NewPCG(26, 26))
 	for range 500 {
 		e := follow(rng, 200)
