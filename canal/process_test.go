@@ -283,18 +283,21 @@ func (k *process) compare(ctx context.Context, s *source, id indexer.RelationID)
 	if err != nil {
 		return "", err
 	}
-	var lacks []string
-	for e := range want {
-		if !k.index.Contains(id, e[0], e[1]) {
-			lacks = append(lacks, fmt.Sprintf("%d -> %d", e[0], e[1]))
+	var wrong []string
+	for e, rows := range want {
+		if !r.Counted {
+			rows = 1
+		}
+		if got := k.index.Rows(id, e[0], e[1]); got != rows || !k.index.Contains(id, e[0], e[1]) {
+			wrong = append(wrong, fmt.Sprintf("%d rows of %d -> %d, want %d", got, e[0], e[1], rows))
 		}
 	}
-	if len(lacks) == 0 && r.Edges == uint64(len(want)) {
+	if len(wrong) == 0 && r.Edges == uint64(len(want)) {
 		return name + " equals its table", nil
 	}
-	slices.Sort(lacks)
-	return fmt.Sprintf("%s DIFFERS: %d edges of %d, lacks %s; it has\n%s",
-		name, r.Edges, len(want), strings.Join(lacks, ", "), k.lists(id)), nil
+	slices.Sort(wrong)
+	return fmt.Sprintf("%s DIFFERS: %d edges, want %d; %s; it has\n%s",
+		name, r.Edges, len(want), strings.Join(wrong, ", "), k.lists(id)), nil
 }
 
 // lists returns the lists of all keys, one a line.

@@ -425,6 +425,8 @@ func (s *simulated) answer(query string) (names []string, rows [][]any, err erro
 		return of("purged"), one(""), nil
 	case strings.HasPrefix(query, "SELECT @@global.gtid_"), strings.HasPrefix(query, "SELECT BINLOG_GTID_POS"):
 		return of("executed"), one(executed), nil
+	case query == "XA RECOVER":
+		return of("formatID", "gtrid_length", "bqual_length", "data"), nil, nil
 	case strings.HasPrefix(query, "SELECT WAIT_FOR_EXECUTED_GTID_SET"):
 		return of("timeout"), one("0"), nil
 	case strings.Contains(query, "'binlog_snapshot_file'"):
@@ -471,9 +473,10 @@ func (s *simulated) answerOfTables(query string) (names []string, rows [][]any, 
 		}
 		return []string{"name", "type", "full", "default", "generated"}, rows, nil
 	case strings.Contains(query, "information_schema.STATISTICS"):
+		// No key is unique, so that rows are counted, and each change counts.
 		r := s.follows[slices.Index(s.tables, t)]
 		return []string{"index", "column", "unique", "kind", "ascends"},
-			[][]any{{"u", r.Key, "1", "BTREE", "1"}, {"u", r.Value, "1", "BTREE", "1"}}, nil
+			[][]any{{"u", r.Key, "0", "BTREE", "1"}, {"u", r.Value, "0", "BTREE", "1"}}, nil
 	case strings.Contains(query, "SELECT TABLE_TYPE"):
 		return []string{"type", "engine"}, [][]any{{"BASE TABLE", "InnoDB"}}, nil
 	case strings.Contains(query, "TABLE_ROWS"):
@@ -501,7 +504,9 @@ func (s *simulated) edgesOf(key, value, table string) (names []string, rows [][]
 	}
 	i := slices.IndexFunc(s.follows, func(r Relation) bool { return r.Table == table })
 	for _, e := range slices.SortedFunc(maps.Keys(s.want[i]), func(a, b [2]uint64) int { return slices.Compare(a[:], b[:]) }) {
-		rows = append(rows, []any{fmt.Sprint(e[0]), fmt.Sprint(e[1])}[:len(names)])
+		for range s.want[i][e] {
+			rows = append(rows, []any{fmt.Sprint(e[0]), fmt.Sprint(e[1])}[:len(names)])
+		}
 	}
 	return names, rows, nil
 }
