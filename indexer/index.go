@@ -105,7 +105,11 @@ func (x *Index) Apply(b Batch) (drifts []Drift) {
 	for _, reading := range b.Readings {
 		x.relations[reading.Relation].read(reading)
 	}
-	for _, c := range b.Changes {
+	for i, c := range b.Changes {
+		if c.Op > Clear {
+			x.cascade(b.Changes[i:])
+			break
+		}
 		r := x.relations[c.Relation]
 		if c.Op == Clear {
 			r.applyPending()

@@ -26,6 +26,14 @@ const (
 	Add    Op = Op(postings.Add)    // a row has the edge (Key, Value)
 	Remove Op = Op(postings.Remove) // a row that had the edge is gone
 	Clear  Op = 3                   // the relation has no edge any more
+
+	// What foreign keys do to many edges at once, of relations whose rows are not
+	// counted. Those that move a key or a value have what it was in Change.Key, and
+	// what it is in Change.Value.
+	DropKey   Op = 4 // every edge of Key is gone
+	DropValue Op = 5 // every edge to Value is gone
+	MoveKey   Op = 6 // every edge of one key is of another now
+	MoveValue Op = 7 // every edge to one value is to another now
 )
 
 // Rows says from how many rows an edge of a relation may come.
@@ -37,8 +45,8 @@ const (
 	Many                 // they are counted: the edge is there until its last row is gone
 )
 
-// Change is one step of a relation: an edge that a row adds or removes, or the
-// relation cleared.
+// Change is one step of a relation: an edge that a row adds or removes, many
+// dropped or moved, or the relation cleared.
 type Change struct {
 	Key, Value uint64
 	Relation   RelationID

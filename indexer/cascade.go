@@ -1,0 +1,241 @@
+package indexer
+
+import (
+	"math"
+	"slices"
+
+	"github.com/kithdb/kith/indexer/postings"
+)
+
+// cascade makes changes of which some drop or move many edges, each relation's
+// in their order.
+func (x *Index) cascade(changes []Change) {
+	of := make([][]Change, len(x.relations))
+	for _, c := range changes {
+		of[c.Relation] = append(of[c.Relation], c)
+	}
+	for i, r := range x.relations {
+		r.applyPending()
+		for own := of[i]; len(own) > 0; {
+			if own[0].Op == Clear {
+				r.clear()
+				own = own[1:]
+				continue
+			}
+			n := slices.IndexFunc(own, func(c Change) bool { return c.Op == Clear })
+			if n < 0 {
+				n = len(own)
+			}
+			r.cascade(own[:n])
+			own = own[n:]
+		}
+	}
+}
+
+// cascade makes changes of one relation, none of which is Clear.
+func (r *relation) cascade(changes []Change) {
+	if !slices.ContainsFunc(changes, func(c Change) bool { return c.Op > Clear }) {
+		for _, c := range changes {
+			r.pending = append(r.pending, postings.Change{Key: c.Key, Value: c.Value, Op: postings.Op(c.Op)})
+		}
+		r.applyPending()
+		return
+	}
+	if r.counted.Load() {
+		panic("indexer: rows that are counted are dropped or moved by their edges")
+	}
+	if r.aside != nil {
+		(&cascade{tree: r.aside.came}).apply(changes)
+	}
+	c := cascade{tree: r.postings.Load()}
+	c.apply(changes)
+	r.count(effect{added: c.added, removed: c.removed})
+}
+
+// cascade applies changes of many edges to a tree. The edges of a key stand
+// together. Those to a value are found by a walk over the whole tree, which is
+// why as many values as can be go into one walk.
+type cascade struct {
+	tree           *postings.Index
+	run            []postings.Change // to be applied
+	values         []uint64          // of a page
+	added, removed int
+}
+
+// cascadeRun is how many changes are applied together.
+const cascadeRun = 4096
+
+// apply makes the changes in their order.
+func (c *cascade) apply(changes []Change) {
+	for len(changes) > 0 {
+		n := 0
+		for n < len(changes) && changes[n].Op != MoveValue {
+			n++
+		}
+		c.applyDrops(changes[:n])
+		changes, n = changes[n:], 0
+		for n < len(changes) && changes[n].Op > Clear {
+			n++
+		}
+		c.applyMoves(changes[:n])
+		changes = changes[n:]
+	}
+	c.flush()
+}
+
+// applyDrops makes changes of which none moves a value. All values that are
+// dropped go in one walk before everything else, and edges to them that were to
+// come before their drop do not come at all, which is the same in the end.
+func (c *cascade) applyDrops(changes []Change) {
+	fates := make(map[uint64]fate)
+	last := make(map[uint64]int) // by value, the place of its last drop
+	for i, change := range changes {
+		if change.Op == DropValue {
+			fates[change.Value], last[change.Value] = fate{gone: true}, i
+		}
+	}
+	c.walk(fates)
+	for i, change := range changes {
+		switch change.Op {
+		case Add, Remove:
+			if drop, ok := last[change.Value]; !ok || i > drop {
+				c.make(postings.Change{Key: change.Key, Value: change.Value, Op: postings.Op(change.Op)})
+			}
+		case DropKey, MoveKey:
+			c.applyKey(change)
+		}
+	}
+}
+
+// applyMoves makes changes that drop or move keys and values, and nothing else.
+// What happens to keys and to values does not depend on each other. All values
+// go in one walk: through several moves each comes to one end.
+func (c *cascade) applyMoves(changes []Change) {
+	fates := make(map[uint64]fate)
+	at := make(map[uint64][]uint64) // which values of the tree have come to be the value
+	met := func(value uint64) []uint64 {
+		if _, ok := fates[value]; !ok {
+			fates[value] = fate{to: value}
+			at[value] = append(at[value], value)
+		}
+		return at[value]
+	}
+	for _, change := range changes {
+		switch change.Op {
+		case DropKey, MoveKey:
+			c.applyKey(change)
+		case DropValue:
+			for _, value := range met(change.Value) {
+				fates[value] = fate{gone: true}
+			}
+			delete(at, change.Value)
+		case MoveValue:
+			from, to := change.Key, change.Value
+			moved := met(from)
+			met(to)
+			for _, value := range moved {
+				fates[value] = fate{to: to}
+			}
+			delete(at, from)
+			at[to] = append(at[to], moved...)
+		}
+	}
+	c.walk(fates)
+}
+
+func (c *cascade) applyKey(change Change) {
+	c.flush()
+	if change.Op == MoveKey {
+		if change.Key == change.Value {
+			return
+		}
+		for page := (postings.Page{Limit: cascadeRun}); ; page.HasAfter = true {
+			c.values = c.tree.AppendValues(c.values[:0], change.Key, page)
+			for _, value := range c.values {
+				c.make(postings.Change{Key: change.Value, Value: value, Op: postings.Add})
+			}
+			if len(c.values) < page.Limit {
+				break
+			}
+			page.After = c.values[len(c.values)-1]
+		}
+		c.flush()
+	}
+	_, removed := c.tree.ReplaceRange(Edge{Key: change.Key}, Edge{Key: change.Key, Value: math.MaxUint64}, func(func(Edge) bool) {})
+	c.removed += removed
+}
+
+func (c *cascade) make(change postings.Change) {
+	c.run = append(c.run, change)
+	if len(c.run) >= cascadeRun {
+		c.flush()
+	}
+}
+
+// flush applies the changes made so far.
+func (c *cascade) flush() {
+	added, removed := c.tree.Apply(c.run)
+	c.added, c.removed, c.run = c.added+added, c.removed+removed, c.run[:0]
+}
+
+// fate is what a value of the tree becomes.
+type fate struct {
+	to   uint64
+	gone bool
+}
+
+// walk gives the edges to some values what they become.
+func (c *cascade) walk(fates map[uint64]fate) {
+	if len(fates) == 0 {
+		return
+	}
+	c.flush()
+	var some filter
+	for value := range fates {
+		some.add(value)
+	}
+	// The edges that come are made when the walk is past their key, so that it
+	// does not meet them.
+	var come []postings.Change
+	var key uint64
+	for k, values := range c.tree.Scan(0, math.MaxUint64) {
+		if k != key {
+			c.run, come, key = append(c.run, come...), come[:0], k
+			if len(c.run) >= cascadeRun {
+				c.flush()
+			}
+		}
+		for _, value := range values {
+			if !some.has(value) {
+				continue
+			}
+			f, ok := fates[value]
+			if !ok || !f.gone && f.to == value {
+				continue
+			}
+			c.run = append(c.run, postings.Change{Key: k, Value: value, Op: postings.Remove})
+			if !f.gone {
+				come = append(come, postings.Change{Key: k, Value: f.to, Op: postings.Add})
+			}
+		}
+	}
+	c.run = append(c.run, come...)
+	c.flush()
+}
+
+// filter tells most values that are not in a small set from those that may be,
+// faster than a map does.
+type filter [1 << 10]uint64
+
+func (f *filter) add(value uint64) {
+	h := filterHash(value)
+	f[h>>6] |= 1 << (h & 63)
+}
+
+func (f *filter) has(value uint64) bool {
+	h := filterHash(value)
+	return f[h>>6]>>(h&63)&1 != 0
+}
+
+// filterHash returns sixteen well mixed bits (Fibonacci hashing).
+func filterHash(value uint64) uint64 { return value * 0x9e3779b97f4a7c15 >> 48 }
