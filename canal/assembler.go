@@ -22,9 +22,10 @@ import (
 // anywhere.
 type assembler struct {
 	decoder  *binlog.Decoder
-	follows  []*follow           // by relation
-	tables   map[tableKey]*table // followed tables
-	fold     bool                // the source does not tell upper from lower case in their names
+	follows  []*follow               // by relation
+	tables   map[tableKey]*table     // followed tables
+	cascades map[tableKey][]*cascade // by ancestor, those of relations that are followed
+	fold     bool                    // the source does not tell upper from lower case in their names
 	followed *statement.Followed
 	prepared map[string]*preparedXA
 	limbo    limbo
@@ -44,6 +45,7 @@ type assembler struct {
 type group struct {
 	mark       mark
 	changes    []indexer.Change
+	cascades   bool // some of the changes are, see isCascade
 	doubts     []doubt
 	committed  time.Time // the source's clock, zero if unknown
 	begun      bool      // BEGIN was seen: more than one statement

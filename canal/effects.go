@@ -3,6 +3,8 @@ package canal
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -60,6 +62,7 @@ func (a *assembler) query(e binlog.Event) (bool, error) {
 		for _, t := range effect.Tables {
 			a.clear(t)
 			a.doubtTable(a.keyOf(t.Schema, t.Name), fmt.Sprintf("it was dropped: %s", excerpt(q.SQL)))
+			a.doubtDescendants(a.keyOf(t.Schema, t.Name), fmt.Sprintf("it was dropped: %s", excerpt(q.SQL)))
 		}
 	case statement.Keeps:
 		for _, t := range effect.Tables {
@@ -68,6 +71,7 @@ func (a *assembler) query(e binlog.Event) (bool, error) {
 	case statement.Changes:
 		for _, t := range effect.Tables {
 			a.doubtTable(a.keyOf(t.Schema, t.Name), fmt.Sprintf("its definition may have changed: %s", excerpt(q.SQL)))
+			a.doubtDescendants(a.keyOf(t.Schema, t.Name), fmt.Sprintf("its definition may have changed: %s", excerpt(q.SQL)))
 		}
 	case statement.Writes:
 		if !a.group.begun && bytes.HasPrefix(q.SQL, []byte("DELETE FROM ")) {
@@ -93,11 +97,11 @@ func (a *assembler) elsewhere(q binlog.Query) bool {
 	if !q.HasUpdatedDatabases {
 		return false
 	}
-	for key := range a.tables {
-		for _, schema := range q.UpdatedDatabases {
-			if key.schema == a.folded(schema) {
-				return false
-			}
+	for _, schema := range q.UpdatedDatabases {
+		isOurs := func(key tableKey) bool { return key.schema == a.folded(schema) }
+		if slices.ContainsFunc(slices.Collect(maps.Keys(a.tables)), isOurs) ||
+			slices.ContainsFunc(slices.Collect(maps.Keys(a.cascades)), isOurs) {
+			return false
 		}
 	}
 	return true

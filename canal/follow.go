@@ -143,6 +143,9 @@ func (f *Follower) takeGroup() {
 	if f.anyLeavesOut(g.mark) {
 		f.changes = f.withoutLeftOut(start, g.mark)
 	}
+	if g.cascades {
+		f.changes = f.withoutCascadesInVain(start)
+	}
 	for _, r := range f.assembler.follows {
 		if r.inDoubt(g) {
 			f.doubt(r, "an XA transaction was committed when the table was being read")

@@ -1,6 +1,7 @@
 package canal
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -83,6 +84,13 @@ func (a *assembler) doubtAll(reason string) {
 	}
 }
 
+// doubtDescendants doubts the relations that rows of an ancestor are something to.
+func (a *assembler) doubtDescendants(key tableKey, reason string) {
+	for _, c := range a.cascades[key] {
+		a.doubt(c.relation, fmt.Sprintf("%s, on which its rows depend: %s", c.ancestor, reason))
+	}
+}
+
 // doubt notes that the group does something to a relation that its changes do not
 // tell, once in a group.
 func (a *assembler) doubt(f *follow, reason string) {
@@ -106,7 +114,19 @@ func (a *assembler) keyOf(schema, name string) tableKey {
 func (a *assembler) define(t *table) {
 	key := a.keyOf(t.Schema, t.Name)
 	a.tables[key] = t
+	a.shareAncestors(t)
+	a.followTables()
 	a.plan(key)
+}
+
+// shareAncestors takes over how a table's ancestors look for all other tables that
+// depend on them.
+func (a *assembler) shareAncestors(t *table) {
+	for _, latest := range t.cascades {
+		for _, c := range a.cascades[a.keyOf(latest.ancestor.Schema, latest.ancestor.Name)] {
+			c.ancestor = latest.ancestor
+		}
+	}
 }
 
 // plan plans anew how rows of a table are decoded, since its definition or the
@@ -119,11 +139,27 @@ func (a *assembler) plan(key tableKey) {
 	}
 }
 
-// followTables takes over the tables that statements are held against.
+// followTables takes over the tables that statements are held against: those that
+// are followed, and their ancestors.
 func (a *assembler) followTables() {
+	before := a.cascades
+	a.cascades = make(map[tableKey][]*cascade)
 	var tables []statement.Table
 	for _, f := range a.follows {
 		tables = append(tables, statement.Table{Schema: f.Schema, Name: f.Table})
+	}
+	for _, t := range a.tables {
+		for i := range t.cascades {
+			c := &t.cascades[i]
+			key := a.keyOf(c.ancestor.Schema, c.ancestor.Name)
+			a.cascades[key] = append(a.cascades[key], c)
+			tables = append(tables, statement.Table{Schema: c.ancestor.Schema, Name: c.ancestor.Name})
+		}
+	}
+	for id, m := range a.maps {
+		if len(before[m.key])+len(a.cascades[m.key]) > 0 {
+			a.maps[id] = a.newMapped(m.TableMap)
+		}
 	}
 	a.followed = statement.New(tables, a.fold)
 }

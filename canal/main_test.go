@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -94,7 +95,7 @@ func sharedSource(t *testing.T, o sandbox.Options) *source {
 	t.Helper()
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	name := o.Binary.Path + kindName(o)
+	name := o.Binary.Path + kindName(o) + strings.Join(o.Args, " ")
 	if s := shared.sources[name]; s != nil {
 		return s
 	}

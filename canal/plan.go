@@ -47,14 +47,15 @@ func isID(v binlog.Value) bool { return v.State == binlog.Present }
 type rowPlan struct {
 	reader   *binlog.RowReader
 	edges    []edgePlan
+	cascades []cascadePlan
 	defaults []binlog.Value // by column: what an INSERT that leaves it out means
 	columns  []string       // names, for messages
 }
 
-// newRowPlan finds the columns of the relations in a table map: by their names
-// if it has them, else by their places in the table as it was last read, which
-// must still describe it.
-func newRowPlan(t *table, followed []*follow, m *binlog.TableMap) (*rowPlan, error) {
+// newRowPlan finds the columns of the relations, and of the foreign keys to the
+// table, in a table map: by their names if it has them, else by their places in
+// the table as it was last read, which must still describe it.
+func newRowPlan(t *table, followed []*follow, cascades []*cascade, m *binlog.TableMap) (*rowPlan, error) {
 	if err := t.matches(m); err != nil {
 		return nil, err
 	}
@@ -73,6 +74,11 @@ func newRowPlan(t *table, followed []*follow, m *binlog.TableMap) (*rowPlan, err
 			ordinals, *c.place = appendEdgeColumn(ordinals, ordinal)
 		}
 		p.edges = append(p.edges, e)
+	}
+	for _, c := range cascades {
+		var plan cascadePlan
+		plan, ordinals = c.plan(t, ordinals)
+		p.cascades = append(p.cascades, plan)
 	}
 	unsigned := make([]bool, len(ordinals))
 	for i, o := range ordinals {

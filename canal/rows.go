@@ -12,7 +12,7 @@ import (
 type mapped struct {
 	*binlog.TableMap
 	key   tableKey
-	plan  *rowPlan // nil for a table that is not followed
+	plan  *rowPlan // nil for a table whose rows are nothing to us
 	unfit error    // why its rows cannot be read
 }
 
@@ -40,15 +40,18 @@ const maxTableMaps = 1 << 14
 
 func (a *assembler) newMapped(m *binlog.TableMap) *mapped {
 	result := &mapped{TableMap: m, key: a.keyOf(m.Schema, m.Name)}
-	t, ok := a.tables[result.key]
-	if !ok {
+	t, cascades := a.tables[result.key], a.cascades[result.key]
+	if t == nil && len(cascades) > 0 {
+		t = cascades[0].ancestor
+	}
+	if t == nil {
 		return result
 	}
 	follows := slices.DeleteFunc(a.followsOf(result.key), func(f *follow) bool { return f.state == indexer.Halted })
-	if len(follows) == 0 {
+	if len(follows)+len(cascades) == 0 {
 		return result
 	}
-	result.plan, result.unfit = newRowPlan(t, follows, m)
+	result.plan, result.unfit = newRowPlan(t, follows, cascades, m)
 	if result.unfit == nil && t.Fingerprint == 0 && !a.catchingUp(result.key) {
 		t.Fingerprint = m.Fingerprint()
 	}
@@ -82,7 +85,7 @@ func (a *assembler) rows(e binlog.Event) error {
 	case !ok:
 		return fmt.Errorf("%w: rows of table id %d without a table map", errProtocol, rows.TableID)
 	case m.unfit != nil:
-		a.doubtTable(m.key, m.unfit.Error())
+		a.doubtRows(m.key, rows, m.unfit.Error())
 		return nil
 	case m.plan == nil:
 		return nil
@@ -93,8 +96,33 @@ func (a *assembler) rows(e binlog.Event) error {
 		a.group.changes, err = m.plan.appendChanges(a.group.changes, reader.Before(), reader.After(), a.counters)
 		if err != nil {
 			a.doubtTable(m.key, err.Error())
-			return nil
+		}
+		if !rows.NoForeignKeys {
+			a.cascade(m.plan.cascades, reader.Before(), reader.After())
 		}
 	}
 	return reader.Err()
+}
+
+// doubtRows doubts the relations that rows of a table are something to, when they
+// cannot be read.
+func (a *assembler) doubtRows(key tableKey, rows binlog.Rows, reason string) {
+	a.doubtTable(key, reason)
+	if rows.Kind != binlog.Insert && !rows.NoForeignKeys {
+		a.doubtDescendants(key, reason)
+	}
+}
+
+// cascade adds what foreign keys do with a row of an ancestor.
+func (a *assembler) cascade(plans []cascadePlan, before, after []binlog.Value) {
+	for i := range plans {
+		p := &plans[i]
+		n := len(a.group.changes)
+		changes, doubtful := p.appendChanges(a.group.changes, before, after)
+		a.group.changes = changes
+		a.group.cascades = a.group.cascades || len(changes) > n
+		if doubtful != "" {
+			a.doubt(p.relation, doubtful)
+		}
+	}
 }

@@ -56,7 +56,7 @@ func (f *Follower) connect(ctx context.Context) error {
 	f.assembler.fold = s.foldsNames()
 	first := !f.checked
 	reading := !f.started && !f.serving()
-	tables, err := f.checkTables(ctx, db, s, reading, f.checked && was.logsCascades() && !s.logsCascades())
+	tables, err := f.checkTables(ctx, db, s, reading, f.checked && was.logsCascades() != s.logsCascades())
 	switch {
 	case err != nil:
 		return err

@@ -207,6 +207,9 @@ func (v *snapshot) touch(ctx context.Context) error {
 		if !now.sameDefinition(t.table) {
 			return fmt.Errorf("table %s was altered at this moment: it is not as it was just checked", t)
 		}
+		if err := t.checkAncestors(ctx, v.conn); err != nil {
+			return err
+		}
 		err = v.conn.QueryRowContext(ctx, "SELECT COALESCE(TABLE_ROWS, 0) FROM information_schema.TABLES "+
 			"WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", t.Schema, t.Name).Scan(&t.guess)
 		if err != nil {

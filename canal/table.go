@@ -25,6 +25,12 @@ type table struct {
 	// Fingerprint is that of the table's last table map event, 0 before one.
 	Fingerprint uint64 `json:"fingerprint,omitempty"`
 
+	// Foreign are the foreign keys by which rows of the table change with others,
+	// where the source does not log that.
+	Foreign []string `json:"foreign,omitempty"`
+
+	cascades []cascade // what these keys do to the relations of the table
+
 	// What follows is needed to check the table, not to follow it.
 	kind    string     // information_schema's TABLE_TYPE
 	engine  string     //
@@ -48,29 +54,6 @@ type column struct {
 	generated bool   // computed from other columns
 }
 
-// foreignKey is a foreign key by which rows of the table change with those of
-// another.
-type foreignKey struct {
-	name       string
-	columns    string // in quotes, as the server prints them
-	references string // the parent, likewise
-	onDelete   string // RESTRICT, CASCADE, SET NULL, SET DEFAULT or NO ACTION
-	onUpdate   string
-}
-
-// has says whether the foreign key is made of the column, among others. MySQL
-// doubles a quote within a name, MariaDB does not do so here.
-func (k foreignKey) has(column string) bool {
-	printed, name := strings.ToLower(k.columns), strings.ToLower(column)
-	for _, quote := range []string{"`", "\""} {
-		if strings.Contains(printed, quote+name+quote) ||
-			strings.Contains(printed, quote+strings.ReplaceAll(name, quote, quote+quote)+quote) {
-			return true
-		}
-	}
-	return false
-}
-
 func (t *table) String() string { return t.Schema + "." + t.Name }
 
 func (t *table) column(name string) (int, bool) {
@@ -89,7 +72,7 @@ func (t *table) sameColumns(other *table) bool {
 func (t *table) sameDefinition(other *table) bool {
 	return t.sameColumns(other) && t.kind == other.kind && t.engine == other.engine &&
 		slices.EqualFunc(t.unique, other.unique, slices.Equal[[]string]) && slices.Equal(t.primary, other.primary) &&
-		slices.Equal(t.foreign, other.foreign)
+		slices.EqualFunc(t.foreign, other.foreign, func(a, b foreignKey) bool { return a.String() == b.String() })
 }
 
 // readTable asks the source for a table's definition.
@@ -109,7 +92,7 @@ func readTable(ctx context.Context, q queryer, schema, name, user string) (*tabl
 	if err := t.readKeys(ctx, q); err != nil {
 		return nil, err
 	}
-	if t.kind != "BASE TABLE" {
+	if t.kind != "BASE TABLE" && !t.versioned() {
 		return t, nil // SHOW CREATE TABLE of a view speaks of other things
 	}
 	var ignored, statement string
@@ -165,6 +148,9 @@ func plainDefault(text string) string {
 	return ""
 }
 
+// errNoTable says that a table is not there, not that it may not be read.
+var errNoTable = errors.New("does not exist on the source")
+
 // explainMissing tells a table that is not there from one that we may not read.
 func (t *table) explainMissing(ctx context.Context, q queryer, user string) error {
 	rows, err := q.QueryContext(ctx, "SELECT 1 FROM "+quote(t.Schema)+"."+quote(t.Name)+" LIMIT 0")
@@ -177,7 +163,7 @@ func (t *table) explainMissing(ctx context.Context, q queryer, user string) erro
 	if err != nil && !isServerError(err, errNoSuchTable, errUnknownSchema) {
 		return fmt.Errorf("read table %s: %w", t, err)
 	}
-	return &refusal{fmt.Errorf("table %s does not exist on the source: check the relation's table", t)}
+	return &refusal{fmt.Errorf("table %s %w: check the relation's table", t, errNoTable)}
 }
 
 // forbidden says that we lack the right to read the table.
@@ -221,16 +207,6 @@ func (t *table) check(r Relation, s *server) error {
 		fault("the source's binlog_row_image is MINIMAL, which leaves %s and %s out of deleted rows, since they are not in "+
 			"the primary key: SET GLOBAL binlog_row_image = 'NOBLOB' (or 'FULL')", r.Key, r.Value)
 	}
-	if !s.logsCascades() {
-		for _, k := range t.foreign {
-			if t.changedBy(k, r.Key, r.Value) {
-				fault("foreign key %s to %s (ON DELETE %s, ON UPDATE %s) changes its rows without a trace in this server's binlog, "+
-					"and this version of kith cannot follow that yet: make the key RESTRICT and delete or update the rows in the "+
-					"application, or follow MySQL 9.6 or later with innodb_native_foreign_keys=OFF",
-					k.name, k.references, k.onDelete, k.onUpdate)
-			}
-		}
-	}
 	return errors.Join(faults...)
 }
 
@@ -254,77 +230,6 @@ func (t *table) uniqueWithin(key, value string) bool {
 		}
 	}
 	return false
-}
-
-// changedBy says whether the foreign key may remove or change an edge made of
-// the two columns when a row of the parent changes.
-func (t *table) changedBy(k foreignKey, key, value string) bool {
-	if k.onDelete == "CASCADE" {
-		return true
-	}
-	passive := func(rule string) bool { return rule == "RESTRICT" || rule == "NO ACTION" }
-	if passive(k.onDelete) && passive(k.onUpdate) {
-		return false
-	}
-	for _, name := range []string{key, value} {
-		i, ok := t.column(name)
-		if ok && t.Columns[i].generated || k.has(name) {
-			return true
-		}
-	}
-	return false
-}
-
-// parseForeignKeys reads the foreign keys from SHOW CREATE TABLE, which needs no
-// more than the right to read the table, unlike information_schema. The server
-// prints
-//
-//	CONSTRAINT `f` FOREIGN KEY (`a`, `b`) REFERENCES `p` (`x`, `y`) ON DELETE CASCADE ON UPDATE SET NULL
-//
-// MariaDB prints quotes and ends of lines within the names as they are, so names
-// cannot be told from the rest with certainty. What is read here is never less
-// than what is there: at worst a comment is taken for a rule.
-func parseForeignKeys(statement string) []foreignKey {
-	var keys []foreignKey
-	before, rest, ok := strings.Cut(statement, " FOREIGN KEY (")
-	for ok {
-		_, name, _ := cutLast(before, "CONSTRAINT ")
-		k := foreignKey{name: unquoted(name)}
-		before, rest, ok = strings.Cut(rest, " FOREIGN KEY (")
-		var rules string
-		k.columns, rules, _ = strings.Cut(before, ") REFERENCES ")
-		k.references, _, _ = strings.Cut(rules, " (")
-		k.references = unquoted(k.references)
-		k.onDelete, k.onUpdate = ruleIn(rules, " ON DELETE "), ruleIn(rules, " ON UPDATE ")
-		keys = append(keys, k)
-	}
-	return keys
-}
-
-// cutLast cuts s around the last place of sep.
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
-}
-
-// ruleIn returns the rule of a foreign key that follows the words.
-func ruleIn(rules, words string) string {
-	for _, rule := range []string{"CASCADE", "SET NULL", "SET DEFAULT", "NO ACTION"} {
-		if strings.Contains(rules, words+rule) {
-			return rule
-		}
-	}
-	return "RESTRICT"
-}
-
-// unquoted returns a name without the quotes around it, for people.
-func unquoted(name string) string {
-	if len(name) < 2 || name[0] != name[len(name)-1] {
-		return name
-	}
-	return strings.ReplaceAll(name[1:len(name)-1], name[:1]+name[:1], name[:1])
 }
 
 func isInteger(dataType string) bool {

@@ -9,50 +9,6 @@ import (
 	"github.com/kithdb/kith/canal/gtid"
 )
 
-func TestParseForeignKeys(t *testing.T) {
-	const before, after = "CREATE TABLE `c` (\n  `k` int COMMENT 'CONSTRAINT',\n  PRIMARY KEY (`k`),\n  KEY `f` (`k`),\n  ", "\n) ENGINE=InnoDB"
-	for _, c := range []struct {
-		name, line string
-		want       []foreignKey
-	}{
-		{"none", "CONSTRAINT `c1` CHECK (`k` > 0)", nil},
-		{"plain", "CONSTRAINT `f` FOREIGN KEY (`k`) REFERENCES `p` (`id`)",
-			[]foreignKey{{"f", "`k`", "p", "RESTRICT", "RESTRICT"}}},
-		{"rules", "CONSTRAINT `f` FOREIGN KEY (`k`, `v`) REFERENCES `p` (`x`, `y`) ON DELETE CASCADE ON UPDATE SET NULL",
-			[]foreignKey{{"f", "`k`, `v`", "p", "CASCADE", "SET NULL"}}},
-		{"no action", "CONSTRAINT `f` FOREIGN KEY (`k`) REFERENCES `p` (`id`) ON DELETE NO ACTION ON UPDATE CASCADE",
-			[]foreignKey{{"f", "`k`", "p", "NO ACTION", "CASCADE"}}},
-		{"set default", "CONSTRAINT `f` FOREIGN KEY (`k`) REFERENCES `p` (`id`) ON DELETE SET DEFAULT",
-			[]foreignKey{{"f", "`k`", "p", "SET DEFAULT", "RESTRICT"}}},
-		{"another schema", "CONSTRAINT `f` FOREIGN KEY (`k`) REFERENCES `s`.`p` (`id`) ON DELETE CASCADE",
-			[]foreignKey{{"f", "`k`", "s`.`p", "CASCADE", "RESTRICT"}}},
-		{"ANSI quotes", `CONSTRAINT "f" FOREIGN KEY ("k") REFERENCES "p" ("id") ON DELETE CASCADE`,
-			[]foreignKey{{"f", `"k"`, "p", "CASCADE", "RESTRICT"}}},
-		{"quotes in names, doubled", "CONSTRAINT `f``1` FOREIGN KEY (`k``k`) REFERENCES `p` (`id`) ON DELETE CASCADE",
-			[]foreignKey{{"f`1", "`k``k`", "p", "CASCADE", "RESTRICT"}}},
-		{"quotes in names, not doubled", "CONSTRAINT `f`1` FOREIGN KEY (`k`k`) REFERENCES `p` (`id`) ON DELETE CASCADE",
-			[]foreignKey{{"f`1", "`k`k`", "p", "CASCADE", "RESTRICT"}}},
-		{"several", "CONSTRAINT `f` FOREIGN KEY (`k`) REFERENCES `p` (`id`) ON UPDATE CASCADE,\n  CONSTRAINT `g` FOREIGN KEY (`v`) REFERENCES `q` (`id`)",
-			[]foreignKey{{"f", "`k`", "p", "RESTRICT", "CASCADE"}, {"g", "`v`", "q", "RESTRICT", "RESTRICT"}}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			got := parseForeignKeys(before + c.line + after)
-			if len(got) != len(c.want) {
-				t.Fatalf("keys = %+v, want %+v", got, c.want)
-			}
-			for i := range got {
-				if got[i] != c.want[i] {
-					t.Errorf("key = %+v, want %+v", got[i], c.want[i])
-				}
-			}
-		})
-	}
-	// Nothing of this may be read out of bounds.
-	for _, text := range []string{"", " FOREIGN KEY (", " FOREIGN KEY ( FOREIGN KEY (", "CONSTRAINT  FOREIGN KEY () REFERENCES "} {
-		parseForeignKeys(text)
-	}
-}
-
 func TestForeignKeyHas(t *testing.T) {
 	for _, c := range []struct {
 		columns, name string
@@ -134,22 +90,6 @@ func TestTableCheck(t *testing.T) {
 			s.variables["binlog_row_image"] = "MINIMAL"
 		}, "binlog_row_image is MINIMAL"},
 		{"minimal images by pair", func(_ *table, s *server) { s.variables["binlog_row_image"] = "MINIMAL" }, ""},
-		{"cascade", func(t *table, _ *server) {
-			t.foreign = []foreignKey{{"f", "`x`", "p", "CASCADE", "RESTRICT"}}
-		}, "foreign key f to p (ON DELETE CASCADE"},
-		{"cascade that is logged", func(t *table, s *server) {
-			t.foreign = []foreignKey{{"f", "`k`", "p", "CASCADE", "CASCADE"}}
-			s.variables["innodb_native_foreign_keys"] = "OFF"
-		}, ""},
-		{"update of another column", func(t *table, _ *server) {
-			t.foreign = []foreignKey{{"f", "`x`", "p", "SET NULL", "CASCADE"}}
-		}, ""},
-		{"update of the value", func(t *table, _ *server) {
-			t.foreign = []foreignKey{{"f", "`x`, `V`", "p", "NO ACTION", "CASCADE"}}
-		}, "foreign key f"},
-		{"restricted", func(t *table, _ *server) {
-			t.foreign = []foreignKey{{"f", "`k`", "p", "RESTRICT", "NO ACTION"}}
-		}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			table, server := fit(), sound()
@@ -159,12 +99,6 @@ func TestTableCheck(t *testing.T) {
 				t.Errorf("check = %v, want %q", err, c.words)
 			}
 		})
-	}
-	generated := fit()
-	generated.unique = [][]string{{"g", "v"}}
-	generated.foreign = []foreignKey{{"f", "`x`", "p", "SET NULL", "RESTRICT"}}
-	if err := generated.check(Relation{Key: "g", Value: "v"}, sound()); err == nil {
-		t.Error("a column that is computed from one that a foreign key sets to NULL is taken for safe")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kithdb/kith/indexer"
 )
@@ -43,10 +44,14 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 				f.halt(r, unfit[i])
 			}
 		}
-		if known := a.tables[key]; known != nil && t != nil && known.sameColumns(t) {
+		known := a.tables[key]
+		if known != nil && t != nil && known.sameColumns(t) {
 			t.Fingerprint = known.Fingerprint
 		} else {
 			f.doubtAll(fit, "the table was altered while kith did not follow it")
+		}
+		if known != nil && t != nil && !slices.Equal(known.Foreign, t.Foreign) {
+			f.doubtAll(fit, "its foreign keys, or how the source logs them, have changed while kith did not follow it")
 		}
 		if t == nil {
 			continue
@@ -88,6 +93,13 @@ func (f *Follower) examine(ctx context.Context, q queryer, s *server, group []*f
 		for _, fault := range single(t.check(r.Relation, s)) {
 			unfit[i] = errors.Join(unfit[i], fmt.Errorf("relation %s cannot be read from table %s: %w", r.Name, t, fault))
 		}
+	}
+	if s.logsCascades() {
+		return t, unfit, nil
+	}
+	t.Foreign = t.actingKeys()
+	if err := f.findCascades(ctx, q, t, group, unfit); err != nil {
+		return nil, nil, err
 	}
 	return t, unfit, nil
 }

@@ -51,5 +51,6 @@ func (a *assembler) xaCommit(xid string) {
 	}
 	delete(a.prepared, xid)
 	a.group.changes = append(a.group.changes, x.Changes...)
+	a.group.cascades = slices.ContainsFunc(x.Changes, isCascade)
 	a.group.doubts = append(a.group.doubts, x.Doubts...)
 }

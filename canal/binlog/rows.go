@@ -27,7 +27,10 @@ func (k RowsKind) String() string {
 }
 
 // Flags of a rows event.
-const rowsStatementEnd = 0x0001
+const (
+	rowsStatementEnd  = 0x0001
+	rowsNoForeignKeys = 0x0002
+)
 
 // Table ids of the event without rows that ends a statement whose last rows
 // had no event of their own.
@@ -45,6 +48,10 @@ type Rows struct {
 	Kind         RowsKind
 	StatementEnd bool // the last rows event of its statement
 	Columns      int  // of the table
+
+	// NoForeignKeys says that the session had foreign_key_checks=0: the rows did
+	// nothing to those that refer to them.
+	NoForeignKeys bool
 
 	// Before and After have a bit for each column that the rows' images hold,
 	// bit 0 of the first byte being column 0. Insert has no Before, Delete no
@@ -117,7 +124,8 @@ func (d *Decoder) Rows(e Event) (Rows, error) {
 		return Rows{}, err
 	}
 	r := Rows{TableID: id, Kind: f.kind, eventType: e.Type}
-	r.StatementEnd = c.uint16()&rowsStatementEnd != 0
+	flags := c.uint16()
+	r.StatementEnd, r.NoForeignKeys = flags&rowsStatementEnd != 0, flags&rowsNoForeignKeys != 0
 	if d.format.postHeaders[e.Type] == postHeaderV2 {
 		c.skip(int(c.uint16()) - 2)
 	}

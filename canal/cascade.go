@@ -1,0 +1,342 @@
+package canal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kithdb/kith/canal/binlog"
+	"github.com/kithdb/kith/indexer"
+)
+
+// A foreign key with ON DELETE CASCADE, SET NULL, or ON UPDATE CASCADE lets
+// InnoDB change rows that no event tells of, on every MariaDB, on MySQL before
+// 9.6, and on later ones with innodb_native_foreign_keys=ON. So the tables are
+// watched whose rows take others with them: the parents of followed tables,
+// their parents, and so on. They are called ancestors here.
+//
+// InnoDB changes the children at once with the row of the parent, while it holds
+// locks that keep others from adding children. So what it does to a relation is
+// what its edges are at the place of the parent's row event, exactly: all edges
+// with the id that was the parent's are dropped, or moved to the id that it is
+// now. A session with foreign_key_checks=0 does nothing of this, which its events
+// tell.
+//
+// Where a relation's two columns do not tell which of its rows change, its table
+// is read again: the key is of another column, or of several, a row in between is
+// gone of which there is no event, or several rows may hold an edge.
+type cascade struct {
+	relation           *follow
+	ancestor           *table
+	key                foreignKey
+	direct             bool // the key is the relation's table's own
+	value              bool // it is made of the relation's value column, not of the key
+	onDelete, onUpdate consequence
+}
+
+// consequence is what becomes of a relation's edges with a row of an ancestor.
+type consequence uint8
+
+const (
+	untouched consequence = iota
+	drops                 // those with the row's id
+	moves                 // those with the row's id have its new id
+	untold                // it cannot be told
+)
+
+// harm is what must not happen to a row of a table unseen.
+type harm struct {
+	deletion bool
+	all      bool     // a change of any column
+	columns  []string // or of one of these
+}
+
+// touches says whether a change of the child's columns does harm.
+func (h harm) touches(k foreignKey) bool { return h.all || slices.ContainsFunc(h.columns, k.has) }
+
+// add widens the harm, and says whether it has become more.
+func (h *harm) add(other harm) bool {
+	was := *h
+	h.deletion, h.all = h.deletion || other.deletion, h.all || other.all
+	h.columns = appendMissing(h.columns, other.columns)
+	return h.deletion != was.deletion || h.all != was.all || len(h.columns) > len(was.columns)
+}
+
+// cascadesOn finds out what rows of which ancestors change edges of a relation of
+// the table. Load returns the definition of another table, nil if there is none.
+func (t *table) cascadesOn(r *follow, load func(schema, name string) (*table, error)) ([]cascade, error) {
+	if _, ok := t.column(r.Key); !ok {
+		return nil, nil
+	}
+	if _, ok := t.column(r.Value); !ok {
+		return nil, nil
+	}
+	type step struct {
+		*table
+		harm
+	}
+	var found []cascade
+	todo := []step{{t, harm{deletion: true, all: t.computes(r.Key, r.Value), columns: []string{r.Key, r.Value}}}}
+	harms := make(map[string]*harm) // by name of the ancestor
+	for direct := true; len(todo) > 0; direct = false {
+		child := todo[0]
+		todo = todo[1:]
+		for _, k := range child.foreign {
+			c := cascade{relation: r, key: k, direct: direct}
+			if k.onDelete == "CASCADE" && child.deletion || k.onDelete != "CASCADE" && acts(k.onDelete) && child.touches(k) {
+				c.onDelete = untold
+			}
+			if acts(k.onUpdate) && child.touches(k) {
+				c.onUpdate = untold
+			}
+			if c.onDelete == untouched && c.onUpdate == untouched {
+				continue
+			}
+			var err error
+			if c.ancestor, err = child.loadParent(k, t, load); err != nil {
+				return nil, err
+			}
+			switch {
+			case c.ancestor.versioned(): // its rows are deleted by updates
+				c.onDelete, c.onUpdate = untold, untold
+			case direct:
+				c.judge(t)
+			}
+			found = append(found, c)
+			known := harms[c.ancestor.String()]
+			if known == nil {
+				known = &harm{}
+				harms[c.ancestor.String()] = known
+			}
+			more := harm{deletion: c.onDelete != untouched}
+			if c.onUpdate != untouched {
+				more.columns = k.references
+			}
+			if known.add(more) {
+				todo = append(todo, step{c.ancestor, *known})
+			}
+		}
+	}
+	return found, nil
+}
+
+// findCascades finds out which ancestors all relations of a table depend on. Of
+// those of the group it notes why that cannot be known; any other one is looked at
+// by itself then.
+func (f *Follower) findCascades(ctx context.Context, q queryer, t *table, group []*follow, unfit []error) error {
+	read := make(map[string]*table)
+	load := func(schema, name string) (*table, error) {
+		if known := read[schema+"\x00"+name]; known != nil {
+			return known, nil
+		}
+		other, err := readTable(ctx, q, schema, name, f.o.User)
+		read[schema+"\x00"+name] = other
+		return other, err
+	}
+	for _, r := range f.assembler.followsOf(f.assembler.key(group[0])) {
+		found, err := t.cascadesOn(r, load)
+		refused, ok := errors.AsType[*refusal](err)
+		if err != nil && !ok {
+			return err
+		}
+		t.cascades = append(t.cascades, found...)
+		if i := slices.Index(group, r); ok && i >= 0 {
+			unfit[i] = errors.Join(unfit[i], fmt.Errorf("relation %s cannot be read: %w", r.Name, refused.error))
+		} else if ok && r.state != indexer.Halted {
+			f.doubt(r, refused.Error())
+		}
+		for _, c := range found {
+			f.logger.Debug("rows change with those of another table", "relation", r.Name, "table", c.ancestor.String(), "key", c.key.String())
+		}
+	}
+	return nil
+}
+
+// checkAncestors says that an ancestor is no longer as it was when it was read.
+func (t *table) checkAncestors(ctx context.Context, q queryer) error {
+	for _, c := range t.cascades {
+		now, err := readTable(ctx, q, c.ancestor.Schema, c.ancestor.Name, "")
+		if errors.Is(err, errNoTable) {
+			now, err = &table{}, nil
+		}
+		if err != nil {
+			return err
+		}
+		if !now.sameDefinition(c.ancestor) {
+			return fmt.Errorf("table %s was altered at this moment: it is not as it was just checked", c.ancestor)
+		}
+	}
+	return nil
+}
+
+// versioned says that the table keeps rows that were deleted.
+func (t *table) versioned() bool { return t.kind == "SYSTEM VERSIONED" }
+
+// computes says whether one of the columns is computed from others.
+func (t *table) computes(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		i, ok := t.column(name)
+		return ok && t.Columns[i].generated
+	})
+}
+
+// loadParent returns the definition of a foreign key's parent, which may be the
+// relation's table itself, followed.
+func (t *table) loadParent(k foreignKey, followed *table, load func(schema, name string) (*table, error)) (*table, error) {
+	if k.parent == "" {
+		return nil, &refusal{fmt.Errorf("%s of table %s changes its rows without a trace in this server's binlog, "+
+			"and the names that it is made of cannot be read: use names without quotes", k, t)}
+	}
+	schema := k.schema
+	if schema == "" {
+		schema = t.Schema
+	}
+	if schema == followed.Schema && k.parent == followed.Name {
+		return followed, nil
+	}
+	parent, err := load(schema, k.parent)
+	if _, ok := errors.AsType[*refusal](err); ok && !errors.Is(err, errNoTable) {
+		return nil, &refusal{fmt.Errorf("%s of table %s changes its rows without a trace in this server's binlog, "+
+			"so its parent must be followed as well: %w", k, t, err)}
+	}
+	if errors.Is(err, errNoTable) { // it was dropped with foreign_key_checks=0
+		return &table{Schema: schema, Name: k.parent}, nil
+	}
+	return parent, err
+}
+
+// judge finds out whether a relation's two columns tell what the foreign key of
+// its table does to its edges.
+func (c *cascade) judge(t *table) {
+	r, k := c.relation, c.key
+	if len(k.own) != 1 || counts(r.Relation, t) || !c.ancestor.uniqueWithin(k.references[0], k.references[0]) {
+		return
+	}
+	isKey, isValue := strings.EqualFold(k.own[0], r.Key), strings.EqualFold(k.own[0], r.Value)
+	if !isKey && !isValue {
+		return
+	}
+	c.value = isValue
+	if k.onDelete == "CASCADE" || c.onDelete != untouched && k.onDelete == "SET NULL" {
+		c.onDelete = drops
+	}
+	if t.computes(r.Key, r.Value) || isKey && isValue {
+		return
+	}
+	switch k.onUpdate {
+	case "CASCADE":
+		c.onUpdate = moves
+	case "SET NULL":
+		c.onUpdate = drops
+	}
+}
+
+// ops returns the operations that drop or move edges.
+func (c *cascade) ops() (drop, move indexer.Op) {
+	if c.value {
+		return indexer.DropValue, indexer.MoveValue
+	}
+	return indexer.DropKey, indexer.MoveKey
+}
+
+// plan finds the columns of the ancestor, among those that are read of its rows.
+// One that is not there any more leaves open what the row does.
+func (c *cascade) plan(t *table, ordinals []int) (cascadePlan, []int) {
+	p := cascadePlan{cascade: c, blind: t.versioned()}
+	for _, name := range c.key.references {
+		ordinal, ok := t.column(name)
+		if !ok || !isInteger(t.Columns[ordinal].Type) {
+			p.blind = true
+			continue
+		}
+		var place int
+		ordinals, place = appendEdgeColumn(ordinals, ordinal)
+		p.places = append(p.places, place)
+	}
+	return p, ordinals
+}
+
+// cascadePlan is a cascade with the places of the ancestor's columns among those
+// that are read of its rows.
+type cascadePlan struct {
+	*cascade
+	places []int
+	blind  bool // that does not tell all of them
+}
+
+// appendChanges appends what a row of the ancestor does to the relation. It
+// returns why that cannot be told, if so.
+func (p *cascadePlan) appendChanges(dst []indexer.Change, before, after []binlog.Value) ([]indexer.Change, string) {
+	consequence, done := p.onUpdate, "changed"
+	switch {
+	case before == nil:
+		return dst, ""
+	case after == nil:
+		consequence, done = p.onDelete, "deleted"
+	case !p.changes(before, after):
+		return dst, ""
+	}
+	switch {
+	case consequence == untouched:
+		return dst, ""
+	case consequence == untold, p.blind:
+		return dst, fmt.Sprintf("a row of %s was %s, and what its rows do then is not in the binlog: %s", p.ancestor, done, p.key)
+	}
+	place := p.places[0]
+	old := before[place]
+	switch {
+	case old.State == binlog.Absent:
+		return dst, fmt.Sprintf("a row of %s was %s, and %v", p.ancestor, done, &imageError{p.key.references[0], "the"})
+	case old.State == binlog.Null:
+		return dst, "" // nothing refers to it
+	}
+	drop, move := p.ops()
+	change := indexer.Change{Relation: p.relation.id, Op: drop, Key: old.Bits, Value: old.Bits}
+	if consequence == moves {
+		switch now := after[place]; {
+		case isID(old) && isID(now):
+			change.Op, change.Value = move, now.Bits
+		case isID(now): // the rows are edges now that were none
+			return dst, fmt.Sprintf("a row of %s has an id now that is not negative: %s", p.ancestor, p.key)
+		}
+	}
+	if !isID(old) {
+		return dst, ""
+	}
+	return append(dst, change), ""
+}
+
+// changes says whether an update of the ancestor's row may have changed a column
+// of the foreign key.
+func (p *cascadePlan) changes(before, after []binlog.Value) bool {
+	if p.blind {
+		return true
+	}
+	return slices.ContainsFunc(p.places, func(i int) bool { return after[i].State != binlog.Absent && after[i] != before[i] })
+}
+
+// isCascade says that a change is of many edges, by a foreign key.
+func isCascade(c indexer.Change) bool { return c.Op > indexer.Clear }
+
+// withoutCascadesInVain drops the cascades from start on whose relations do not
+// have the edges that they had when the rows were changed: they are read again.
+//
+// What moves edges depends on those that are there, unlike every other change:
+// done to a table that was read later, it would do something else. And a
+// relation whose rows are counted had none of this when the change was made, in
+// an XA transaction that was prepared then.
+func (f *Follower) withoutCascadesInVain(start int) []indexer.Change {
+	kept := f.changes[:start]
+	for _, c := range f.changes[start:] {
+		r := f.assembler.follows[c.Relation]
+		moves := c.Op == indexer.MoveKey || c.Op == indexer.MoveValue
+		if !isCascade(c) || !r.counted && (!moves || r.state == indexer.Live) {
+			kept = append(kept, c)
+			continue
+		}
+		f.doubt(r, "a foreign key has changed ids when the table was being read")
+	}
+	return kept
+}

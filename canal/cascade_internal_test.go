@@ -1,0 +1,103 @@
+package canal
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// kin are tables that refer to each other, to find cascades on relations of
+// "child" (k, v, o, g, where g is computed).
+func kin(keys map[string][]string) func(schema, name string) (*table, error) {
+	tables := make(map[string]*table)
+	for _, name := range []string{"child", "parent", "middle", "top"} {
+		t := &table{Schema: "s", Name: name, kind: "BASE TABLE", unique: [][]string{{"id"}, {"a", "b"}, {"k", "v"}}}
+		for _, c := range []string{"id", "k", "v", "o", "a", "b", "up"} {
+			t.Columns = append(t.Columns, column{Name: c, Type: "int"})
+		}
+		t.Columns = append(t.Columns, column{Name: "g", Type: "int", generated: true})
+		for i, k := range keys[name] {
+			t.foreign = append(t.foreign, parseForeignKeys(fmt.Sprintf("CONSTRAINT `f%d` FOREIGN KEY (%s", i, k))...)
+		}
+		tables[name] = t
+	}
+	return func(_, name string) (*table, error) {
+		if tables[name] == nil {
+			return nil, &refusal{errNoTable}
+		}
+		return tables[name], nil
+	}
+}
+
+func TestCascadesOn(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		relation string // columns, "k v" if empty
+		keys     map[string][]string
+		want     string // ancestor, key or value: what follows a deletion, an update
+	}{
+		{"none", "", nil, ""},
+		{"passive", "", map[string][]string{"child": {"`k`) REFERENCES `parent` (`id`)"}}, ""},
+		{"key is dropped", "", map[string][]string{"child": {"`k`) REFERENCES `parent` (`id`) ON DELETE CASCADE"}}, "parent key: dropped none"},
+		{"value is dropped", "", map[string][]string{"child": {"`v`) REFERENCES `parent` (`id`) ON DELETE SET NULL"}}, "parent value: dropped none"},
+		{"key moves", "", map[string][]string{"child": {"`K`) REFERENCES `parent` (`ID`) ON UPDATE CASCADE"}}, "parent key: none moved"},
+		{"value becomes NULL", "", map[string][]string{"child": {"`v`) REFERENCES `parent` (`id`) ON UPDATE SET NULL"}}, "parent value: none dropped"},
+		{"default", "", map[string][]string{"child": {"`v`) REFERENCES `parent` (`id`) ON UPDATE SET DEFAULT ON DELETE SET DEFAULT"}}, "parent value: unknown unknown"},
+		{"not unique", "", map[string][]string{"child": {"`k`) REFERENCES `parent` (`a`) ON DELETE CASCADE ON UPDATE CASCADE"}}, "parent key: unknown unknown"},
+		{"several rows an edge", "k o", map[string][]string{"child": {"`k`) REFERENCES `parent` (`id`) ON DELETE CASCADE"}}, "parent key: unknown none"},
+		{"several columns", "", map[string][]string{"child": {"`k`, `v`) REFERENCES `parent` (`a`, `b`) ON DELETE CASCADE"}}, "parent key: unknown none"},
+		{"another column", "", map[string][]string{"child": {"`o`) REFERENCES `parent` (`id`) ON DELETE SET NULL ON UPDATE CASCADE"}}, ""},
+		{"rows of another column", "", map[string][]string{"child": {"`o`) REFERENCES `parent` (`id`) ON DELETE CASCADE ON UPDATE CASCADE"}}, "parent key: unknown none"},
+		{"computed", "k g", map[string][]string{"child": {"`o`) REFERENCES `parent` (`id`) ON UPDATE CASCADE"}}, "parent key: none unknown"},
+		{"gone", "", map[string][]string{"child": {"`k`) REFERENCES `gone` (`id`) ON DELETE CASCADE"}}, "gone key: unknown none"},
+		{"two levels", "", map[string][]string{
+			"child":  {"`k`) REFERENCES `parent` (`id`) ON DELETE CASCADE ON UPDATE CASCADE"},
+			"parent": {"`up`) REFERENCES `top` (`id`) ON DELETE CASCADE ON UPDATE CASCADE"}},
+			"parent key: dropped moved; top key: unknown none"},
+		{"two levels by one column", "", map[string][]string{
+			"child":  {"`k`) REFERENCES `parent` (`id`) ON DELETE CASCADE ON UPDATE CASCADE"},
+			"parent": {"`id`) REFERENCES `top` (`id`) ON DELETE CASCADE ON UPDATE CASCADE"}},
+			"parent key: dropped moved; top key: unknown unknown"},
+		{"two levels, stopped", "", map[string][]string{
+			"child":  {"`k`) REFERENCES `parent` (`id`) ON DELETE CASCADE"},
+			"parent": {"`up`) REFERENCES `top` (`id`) ON DELETE SET NULL ON UPDATE CASCADE"}},
+			"parent key: dropped none"},
+		{"three levels, in a circle", "", map[string][]string{
+			"child":  {"`k`) REFERENCES `parent` (`id`) ON DELETE CASCADE"},
+			"parent": {"`up`) REFERENCES `middle` (`id`) ON DELETE CASCADE"},
+			"middle": {"`up`) REFERENCES `top` (`id`) ON DELETE CASCADE"},
+			"top":    {"`up`) REFERENCES `middle` (`id`) ON DELETE CASCADE"}},
+			"parent key: dropped none; middle key: unknown none; top key: unknown none; middle key: unknown none"},
+		{"itself", "id up", map[string][]string{"child": {"`up`) REFERENCES `child` (`id`) ON DELETE CASCADE"}},
+			"child value: dropped none; child key: unknown none"},
+		{"itself, stopped", "id up", map[string][]string{"child": {"`up`) REFERENCES `child` (`id`) ON DELETE SET NULL"}}, "child value: dropped none"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			key, value, _ := strings.Cut(c.relation+"k v", " ")
+			if c.relation != "" {
+				key, value, _ = strings.Cut(c.relation, " ")
+			}
+			load := kin(c.keys)
+			child, _ := load("s", "child")
+			found, err := child.cascadesOn(&follow{Relation: Relation{Key: key, Value: value}}, load)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			names := []string{untouched: "none", drops: "dropped", moves: "moved", untold: "unknown"}
+			for _, f := range found {
+				side := map[bool]string{false: "key", true: "value"}[f.value]
+				got = append(got, fmt.Sprintf("%s %s: %s %s", f.ancestor.Name, side, names[f.onDelete], names[f.onUpdate]))
+			}
+			if text := strings.Join(got, "; "); text != c.want {
+				t.Errorf("cascades = %q, want %q", text, c.want)
+			}
+		})
+	}
+	load := kin(map[string][]string{"child": {"`k`) REFERENCES `p`p` (`id`) ON DELETE CASCADE"}})
+	child, _ := load("s", "child")
+	if found, err := child.cascadesOn(&follow{Relation: Relation{Key: "k", Value: "v"}}, load); err == nil {
+		t.Errorf("cascades of a parent whose name cannot be read = %v, want an error", slices.Collect(slices.Values(found)))
+	}
+}
