@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/kithdb/kith/canal/binlog"
 	"github.com/kithdb/kith/canal/gtid"
@@ -37,8 +38,11 @@ func (f *Follower) checkClosed(ctx context.Context) error {
 	if f.server.kind == gtid.File || f.end.File == "" {
 		return nil
 	}
-	ours := f.tracker.Position()
-	stream, err := openStream(ctx, &f.o, f.server, gtid.Position{Kind: gtid.File, File: f.end}, f.heartbeat, endAtEnd)
+	ours, from := f.tracker.Position(), f.end
+	if from.Offset > maxOffset { // where nobody can be asked to begin
+		from.Offset = firstEvent
+	}
+	stream, err := openStream(ctx, &f.o, f.server, gtid.Position{Kind: gtid.File, File: from}, f.heartbeat, endAtEnd)
 	if err != nil {
 		return err
 	}
@@ -47,13 +51,16 @@ func (f *Follower) checkClosed(ctx context.Context) error {
 	a := newAssembler(&counters{})
 	a.reset()
 	a.followTables()
-	a.file, a.offset = f.end.File, f.end.Offset
+	a.file, a.offset = from.File, from.Offset
 	for {
 		packet, err := stream.next(ctx)
 		switch {
 		case errors.Is(err, errEnd):
 			return nil
 		case isServerError(err, errMasterFatal):
+			if up, err := f.server.upSince(ctx, f.db); err != nil || up.Before(f.fresh.since().Add(-clockSlack)) {
+				return err // purged, but it has not ended since
+			}
 			return &lostError{fmt.Errorf("the source may have crashed: what follows offset %d of its binlog %s cannot be read: %w",
 				a.offset, a.file, err)}
 		case err != nil:
@@ -66,6 +73,19 @@ func (f *Follower) checkClosed(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// clockSlack covers that clocks and uptimes are told in whole seconds.
+const clockSlack = 2 * time.Second
+
+// upSince returns when the server was started, by our clock.
+func (s *server) upSince(ctx context.Context, q queryer) (time.Time, error) {
+	var name string
+	var seconds int64
+	if err := q.QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE 'Uptime'").Scan(&name, &seconds); err != nil {
+		return time.Time{}, fmt.Errorf("ask the source for its uptime: %w", err)
+	}
+	return time.Now().Add(-time.Duration(seconds) * time.Second), nil
 }
 
 // in says whether the position has the group. One without a GTID is of no

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -103,12 +104,26 @@ func TestStoppedSourceIsNotReadAgain(t *testing.T) {
 			k.exact()
 			k.trusted("follows.a.b")
 		}
+		// What is purged while nobody looks was closed as well, if the source has
+		// not ended since.
+		k.wait("know that the source has been up for longer", func() bool {
+			up, err := strconv.Atoi(s.status(t, "Uptime"))
+			return err == nil && up >= 5 && k.follower.Lag() == 0
+		})
+		options := k.resume()
+		s.run(t, "", "FLUSH BINARY LOGS", "PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY")
+		k = s.start(t, options, k.index)
+		s.run(t, schema, "DELETE FROM follows LIMIT 1")
+		k.exact()
+		if s.gtid || s.isMaria() {
+			k.trusted("follows.a.b")
+		}
 		// An idle follower moves on with the files, and does not miss those that
 		// are purged behind it.
 		s.run(t, "", "FLUSH BINARY LOGS", "FLUSH BINARY LOGS")
 		flushed := time.Now()
 		k.wait("hear that nothing follows", func() bool { return k.follower.Status().HeardAt.After(flushed.Add(heartbeat)) })
-		options := k.resume()
+		options = k.resume()
 		s.run(t, "", "PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY") // all but the last
 		s.stopAndStart(t)
 		k = s.start(t, options, k.index)
@@ -116,6 +131,17 @@ func TestStoppedSourceIsNotReadAgain(t *testing.T) {
 		k.exact()
 		k.trusted("follows.a.b")
 	})
+}
+
+func (s *source) status(t *testing.T, name string) string {
+	t.Helper()
+	c := s.connect(t, "")
+	defer c.close()
+	var value string
+	if err := c.conn.QueryRowContext(c.ctx, "SHOW GLOBAL STATUS LIKE '"+name+"'").Scan(&name, &value); err != nil {
+		t.Fatal(err)
+	}
+	return value
 }
 
 func (s *source) crash(t *testing.T) {
