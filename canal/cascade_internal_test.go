@@ -2,9 +2,12 @@ package canal
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/kithdb/kith/indexer"
 )
 
 // kin are tables that refer to each other, to find cascades on relations of
@@ -99,5 +102,42 @@ func TestCascadesOn(t *testing.T) {
 	child, _ := load("s", "child")
 	if found, err := child.cascadesOn(&follow{Relation: Relation{Key: "k", Value: "v"}}, load); err == nil {
 		t.Errorf("cascades of a parent whose name cannot be read = %v, want an error", slices.Collect(slices.Values(found)))
+	}
+}
+
+// TestCascadesInVain: edges that are not those of this place are not moved, and
+// rows that are counted are not dropped by their edges.
+func TestCascadesInVain(t *testing.T) {
+	const n = 3
+	live, read, counted := indexer.RelationID(0), indexer.RelationID(1), indexer.RelationID(2)
+	f, err := NewFollower(Options{Logger: slog.New(slog.DiscardHandler), Relations: make([]Relation, n), States: []indexer.State{indexer.Live, indexer.Stale, indexer.Live}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.assembler.follows[counted].counted = true
+	f.assembler.follows[read].due, f.assembler.follows[read].reached = true, &indexer.Edge{Key: 7}
+	var want []indexer.Change
+	for r := range indexer.RelationID(n) {
+		for _, op := range []indexer.Op{indexer.Add, indexer.Remove, indexer.Clear, indexer.DropKey, indexer.DropValue, indexer.MoveKey, indexer.MoveValue} {
+			c := indexer.Change{Relation: r, Op: op, Key: 1, Value: 2}
+			f.changes = append(f.changes, c)
+			if r == live || op < indexer.DropKey || r == read && op < indexer.MoveKey {
+				want = append(want, c)
+			}
+		}
+	}
+	before := indexer.Change{Relation: read, Op: indexer.MoveKey} // of another group
+	f.changes = slices.Insert(f.changes, 0, before)
+	if got := f.withoutCascadesInVain(1); !slices.Equal(got, slices.Insert(want, 0, before)) {
+		t.Errorf("changes = %v, want %v", got, want)
+	}
+	if f.assembler.follows[read].reached != nil {
+		t.Error("the reading goes on whose edges should have moved")
+	}
+	if got := f.assembler.follows[counted].state; got != indexer.Stale {
+		t.Errorf("the relation whose rows are counted is %s, want stale", got)
+	}
+	if got := f.assembler.follows[live].state; got != indexer.Live {
+		t.Errorf("the relation that has moved is %s, want live", got)
 	}
 }

@@ -101,6 +101,9 @@ func (t *tap) Next(ctx context.Context) (indexer.Batch, error) {
 	}
 	for _, c := range b.Changes {
 		t.journal.add(t.relations[c.Relation].Name, c.Key)
+		if c.Op == indexer.MoveKey {
+			t.journal.add(t.relations[c.Relation].Name, c.Value)
+		}
 	}
 	for _, m := range b.Transitions {
 		t.journal.move(t.relations[m.Relation].Name, m)
