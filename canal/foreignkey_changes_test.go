@@ -82,7 +82,7 @@ func randomFamily(random *rand.Rand) string {
 	case 1, 2:
 		return fmt.Sprintf("INSERT IGNORE INTO parent VALUES (%d, NULL, 0), (%d, %d, 0)", id(), id(), id())
 	case 3, 4:
-		return fmt.Sprintf("INSERT IGNORE INTO other VALUES (%d, %d), (%d, %d)", id(), id(), id(), id())
+		return fmt.Sprintf("INSERT IGNORE INTO other VALUES (%d, %d), (%d, %d), (%d, NULL), (%d, NULL)", id(), id(), id(), id(), id(), id())
 	case 5, 6, 7, 8:
 		return fmt.Sprintf("INSERT IGNORE INTO child VALUES (%d, %d, %d), (%d, %d, %d), (%d, %d, NULL), (%d, NULL, NULL)",
 			id(), id(), id(), id(), id(), id(), id(), id(), id())
@@ -109,9 +109,9 @@ func randomFamily(random *rand.Rand) string {
 // restarts, rescans and sessions that check no foreign keys in between, and
 // compares.
 func TestForeignKeysAtRandom(t *testing.T) {
-	programs, transactions := 2, 30
+	programs, transactions := 2, 80
 	if long {
-		programs, transactions = 40, 100
+		programs, transactions = 40, 150
 	}
 	eachCascading(t, func(t *testing.T, s *source, _ bool) {
 		for seed := range programs {
@@ -121,6 +121,9 @@ func TestForeignKeysAtRandom(t *testing.T) {
 				schema := s.schema(t)
 				for _, statement := range family {
 					s.run(t, schema, strings.ReplaceAll(statement, "RULE", rule))
+				}
+				for id := range 8 {
+					s.run(t, schema, fmt.Sprintf("INSERT INTO parent VALUES (%d, NULL, 0)", id), fmt.Sprintf("INSERT INTO other VALUES (%d, %d)", id, 7-id))
 				}
 				for range 40 {
 					s.try(t, schema, randomFamily(random))
