@@ -50,6 +50,7 @@ type group struct {
 	committed  time.Time // the source's clock, zero if unknown
 	begun      bool      // BEGIN was seen: more than one statement
 	xaCommit   bool      // it is the second phase of an XA transaction
+	late       bool      // a definition that writes rows as well: on MariaDB they are committed after it is logged
 	savepoints []savepoint
 }
 

@@ -80,6 +80,7 @@ func (a *assembler) query(e binlog.Event) (bool, error) {
 				a.doubtTable(a.keyOf(t.Schema, t.Name), "its rows were changed by a statement: "+opening(q.SQL))
 			}
 		} else if !a.elsewhere(q) {
+			a.group.late = !a.group.begun
 			a.doubtAll(fmt.Sprintf("rows were changed by a statement instead of row events (binlog_format was not ROW): %s", opening(q.SQL)))
 		}
 	case statement.Unknown:

@@ -148,12 +148,19 @@ func (f *Follower) takeGroup() {
 	}
 	for _, r := range f.assembler.follows {
 		if r.inDoubt(g) {
-			f.doubt(r, "an XA transaction was committed when the table was being read")
+			f.doubt(r, "a transaction was committed out of order when the table was being read")
 		}
 	}
 	for _, d := range g.doubts {
 		if r := f.assembler.follows[d.Relation]; !r.hasSeen(g.mark) {
 			f.doubt(r, d.Reason)
+		}
+	}
+	if g.late && f.server.kind == gtid.Maria {
+		for _, r := range f.assembler.follows {
+			if seen := time.Now().Add(lateCommit); r.due && r.rest.Before(seen) {
+				r.rest = seen
+			}
 		}
 	}
 	f.marks = append(f.marks, g.mark)

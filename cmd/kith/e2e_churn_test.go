@@ -170,7 +170,7 @@ func (c *churn) do(ctx context.Context, statement string) error {
 	}
 	const (
 		duplicate                                      = 1062
-		lockWait, deadlock, recordChanged              = 1205, 1213, 1020
+		lockWait, deadlock, recordChanged, noIncrement = 1205, 1213, 1020, 1467
 		xaDeadlock, xaTimeout, xaUndone, xaOnlyUndoing = 1614, 1613, 1402, 1399
 	)
 	var e *mysql.MySQLError
@@ -178,7 +178,7 @@ func (c *churn) do(ctx context.Context, statement string) error {
 		switch e.Number {
 		case duplicate:
 			return nil
-		case lockWait, deadlock, recordChanged, xaDeadlock, xaTimeout, xaUndone, xaOnlyUndoing:
+		case lockWait, deadlock, recordChanged, noIncrement, xaDeadlock, xaTimeout, xaUndone, xaOnlyUndoing:
 			return errUndone
 		}
 	}
