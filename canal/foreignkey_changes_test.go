@@ -80,12 +80,12 @@ func randomFamily(random *rand.Rand) string {
 	case 0:
 		return fmt.Sprintf("INSERT IGNORE INTO top VALUES (%d)", id())
 	case 1, 2:
-		return fmt.Sprintf("INSERT IGNORE INTO parent VALUES (%d, NULL, 0), (%d, %d, 0)", id(), id(), id())
+		return fmt.Sprintf("INSERT IGNORE INTO parent VALUES (%d, NULL, 0), (%d, NULL, 0), (%d, NULL, 0), (%d, %d, 0)", id(), id(), id(), id(), id())
 	case 3, 4:
-		return fmt.Sprintf("INSERT IGNORE INTO other VALUES (%d, %d), (%d, %d), (%d, NULL), (%d, NULL)", id(), id(), id(), id(), id(), id())
+		return fmt.Sprintf("INSERT IGNORE INTO other VALUES (%d, %d), (%d, %d), (%d, %d), (%d, NULL)", id(), id(), id(), id(), id(), id(), id())
 	case 5, 6, 7, 8:
-		return fmt.Sprintf("INSERT IGNORE INTO child VALUES (%d, %d, %d), (%d, %d, %d), (%d, %d, NULL), (%d, NULL, NULL)",
-			id(), id(), id(), id(), id(), id(), id(), id(), id())
+		return fmt.Sprintf("INSERT IGNORE INTO child VALUES (%d, %d, %d), (%d, %d, %d), (%d, %d, %d), (%d, %d, NULL), (%d, NULL, NULL)",
+			id(), id(), id(), id(), id(), id(), id(), id(), id(), id(), id(), id())
 	case 9:
 		return fmt.Sprintf("DELETE FROM parent WHERE id IN (%d, %d)", id(), id())
 	case 10:
