@@ -31,7 +31,6 @@ type cascade struct {
 	relation           *follow
 	ancestor           *table
 	key                foreignKey
-	direct             bool // the key is the relation's table's own
 	value              bool // it is made of the relation's value column, not of the key
 	onDelete, onUpdate consequence
 }
@@ -84,7 +83,7 @@ func (t *table) cascadesOn(r *follow, load func(schema, name string) (*table, er
 		child := todo[0]
 		todo = todo[1:]
 		for _, k := range child.foreign {
-			c := cascade{relation: r, key: k, direct: direct}
+			c := cascade{relation: r, key: k}
 			if k.onDelete == "CASCADE" && child.deletion || k.onDelete != "CASCADE" && acts(k.onDelete) && child.touches(k) {
 				c.onDelete = untold
 			}

@@ -86,9 +86,12 @@ func newRowPlan(t *table, followed []*follow, cascades []*cascade, m *binlog.Tab
 		p.columns = append(p.columns, t.Columns[o].Name)
 		p.defaults = append(p.defaults, t.Columns[o].missing())
 	}
-	var err error
-	p.reader, err = binlog.NewRowReader(m, ordinals, unsigned)
-	return p, err
+	reader, err := binlog.NewRowReader(m, ordinals, unsigned)
+	if err != nil {
+		return nil, err
+	}
+	p.reader = reader
+	return p, nil
 }
 
 // matches says whether the table map can be that of the table as it was read.

@@ -13,7 +13,7 @@ type mapped struct {
 	*binlog.TableMap
 	key   tableKey
 	plan  *rowPlan // nil for a table whose rows are nothing to us
-	unfit error    // why its rows cannot be read
+	unfit error    // why its rows cannot be read; with a plan, it is for cascades only
 }
 
 func (a *assembler) tableMap(e binlog.Event) error {
@@ -41,17 +41,23 @@ const maxTableMaps = 1 << 14
 func (a *assembler) newMapped(m *binlog.TableMap) *mapped {
 	result := &mapped{TableMap: m, key: a.keyOf(m.Schema, m.Name)}
 	t, cascades := a.tables[result.key], a.cascades[result.key]
-	if t == nil && len(cascades) > 0 {
-		t = cascades[0].ancestor
+	var follows []*follow
+	if t != nil {
+		follows = slices.DeleteFunc(a.followsOf(result.key), func(f *follow) bool { return f.state == indexer.Halted })
 	}
-	if t == nil {
-		return result
-	}
-	follows := slices.DeleteFunc(a.followsOf(result.key), func(f *follow) bool { return f.state == indexer.Halted })
 	if len(follows)+len(cascades) == 0 {
 		return result
 	}
-	result.plan, result.unfit = newRowPlan(t, follows, cascades, m)
+	if len(follows) > 0 {
+		result.plan, result.unfit = newRowPlan(t, follows, cascades, m)
+	} else {
+		t = cascades[0].ancestor
+		result.plan, result.unfit = newRowPlan(t, nil, cascades, m)
+	}
+	if result.unfit != nil && len(follows)*len(cascades) > 0 {
+		// Those that depend on it may have looked at the table since it was altered.
+		result.plan, _ = newRowPlan(cascades[0].ancestor, nil, cascades, m)
+	}
 	if result.unfit == nil && t.Fingerprint == 0 && !a.catchingUp(result.key) {
 		t.Fingerprint = m.Fingerprint()
 	}
@@ -85,9 +91,12 @@ func (a *assembler) rows(e binlog.Event) error {
 	case !ok:
 		return fmt.Errorf("%w: rows of table id %d without a table map", errProtocol, rows.TableID)
 	case m.unfit != nil:
-		a.doubtRows(m.key, rows, m.unfit.Error())
-		return nil
-	case m.plan == nil:
+		a.doubtTable(m.key, m.unfit.Error())
+		if m.plan == nil && cascades(rows) {
+			a.doubtDescendants(m.key, m.unfit.Error())
+		}
+	}
+	if m.plan == nil || len(m.plan.edges) == 0 && !cascades(rows) {
 		return nil
 	}
 	reader := m.plan.reader
@@ -96,6 +105,9 @@ func (a *assembler) rows(e binlog.Event) error {
 		a.group.changes, err = m.plan.appendChanges(a.group.changes, reader.Before(), reader.After(), a.counters)
 		if err != nil {
 			a.doubtTable(m.key, err.Error())
+			if len(m.plan.cascades) == 0 {
+				return nil
+			}
 		}
 		if !rows.NoForeignKeys {
 			a.cascade(m.plan.cascades, reader.Before(), reader.After())
@@ -104,14 +116,8 @@ func (a *assembler) rows(e binlog.Event) error {
 	return reader.Err()
 }
 
-// doubtRows doubts the relations that rows of a table are something to, when they
-// cannot be read.
-func (a *assembler) doubtRows(key tableKey, rows binlog.Rows, reason string) {
-	a.doubtTable(key, reason)
-	if rows.Kind != binlog.Insert && !rows.NoForeignKeys {
-		a.doubtDescendants(key, reason)
-	}
-}
+// cascades says whether rows may change those that refer to them.
+func cascades(rows binlog.Rows) bool { return rows.Kind != binlog.Insert && !rows.NoForeignKeys }
 
 // cascade adds what foreign keys do with a row of an ancestor.
 func (a *assembler) cascade(plans []cascadePlan, before, after []binlog.Value) {
