@@ -205,7 +205,7 @@ func TestStopAnywhere(t *testing.T) {
 // TestViewsUnderXA reads a table while it is written to by XA transactions, which
 // on MariaDB can be in the binlog and not be visible yet.
 func TestViewsUnderXA(t *testing.T) {
-	rounds := 6
+	rounds := 2
 	if long {
 		rounds = 400
 	}

@@ -20,6 +20,10 @@ import (
 // opened again, in any order, equals the plain one of the moment it was frozen.
 func TestCheckpointsEqualPlainOnes(t *testing.T) {
 	dir := t.TempDir()
+	rounds := 4
+	if os.Getenv("KITH_TEST_LONG") != "" {
+		rounds = 20
+	}
 	for _, mapped := range []bool{true, false} {
 		t.Run(fmt.Sprintf("mapped=%t", mapped), func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
@@ -30,7 +34,7 @@ func TestCheckpointsEqualPlainOnes(t *testing.T) {
 				x, m := anyIndex(rt), newPlain()
 				var segment []byte
 				var saved *plain
-				for range rapid.IntRange(1, 12).Draw(rt, "rounds") {
+				for range rapid.IntRange(1, rounds).Draw(rt, "rounds") {
 					change := func(name string) {
 						n := rapid.SampledFrom([]int{0, 1, 20, 300, 4000}).Draw(rt, name)
 						batch := rapid.SampledFrom([]int{1, 10, 5000}).Draw(rt, "batch")
