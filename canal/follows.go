@@ -24,6 +24,7 @@ type follow struct {
 	aside   bool      // the rescan collects its edges aside
 	began   time.Time // the rescan
 	rest    time.Time // when the next may begin: it must not be all that the source does
+	defined bool      // the table's definition is known, though the table is due
 	halted  string    // why
 
 	// counted says that several rows may hold the same edge, so that the index
@@ -114,9 +115,14 @@ func (a *assembler) keyOf(schema, name string) tableKey {
 func (a *assembler) define(t *table) {
 	key := a.keyOf(t.Schema, t.Name)
 	a.tables[key] = t
+	for _, f := range a.followsOf(key) {
+		f.defined = true
+	}
 	a.shareAncestors(t)
 	a.followTables()
+	fingerprint := t.Fingerprint
 	a.plan(key)
+	t.Fingerprint = fingerprint // of the next map: those that are known may be older than the definition
 }
 
 // shareAncestors takes over how a table's ancestors look for all other tables that

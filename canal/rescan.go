@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -37,7 +38,6 @@ type rescans struct {
 	rows    int       // of a part
 	turn    time.Time // until then it is the stream's
 	retry   *backoff.ExponentialBackOff
-	retryAt time.Time
 	edges   []indexer.Edge
 	changes []indexer.Change
 }
@@ -105,7 +105,9 @@ func (f *Follower) followOn(ctx context.Context) error {
 	case err != nil:
 		f.rescans.close()
 		wait := f.rescans.retry.NextBackOff()
-		f.rescans.retryAt = now.Add(took + wait)
+		if again := now.Add(took + wait); r.rest.Before(again) {
+			r.rest = again // others go first
+		}
 		f.rescans.rows = minPart
 		f.logger.Warn("a table could not be read again yet", "relation", r.Name, "error", err, "again_in", wait.Round(time.Millisecond))
 	default:
@@ -117,9 +119,6 @@ func (f *Follower) followOn(ctx context.Context) error {
 
 // next returns the relation that is to be read next.
 func (s *rescans) next(follows []*follow, now time.Time) *follow {
-	if now.Before(s.retryAt) {
-		return nil
-	}
 	if s.active != nil {
 		return s.active.follow
 	}
@@ -267,10 +266,15 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 	if err != nil {
 		return fmt.Errorf("estimate the rows of table %s: %w", t, err)
 	}
-	if known := a.tables[a.key(r)]; known != nil && known.sameColumns(t) {
-		t.Fingerprint = known.Fingerprint
+	known, group := a.tables[a.key(r)], a.followsOf(a.key(r))
+	if known != nil && known.sameColumns(t) && slices.Equal(known.Foreign, t.Foreign) {
+		// When all are in doubt from the beginning, rows may come with other
+		// lengths from now on: the next ones tell.
+		if r.reached != nil || slices.ContainsFunc(group, func(r *follow) bool { return !r.due }) {
+			t.Fingerprint = known.Fingerprint
+		}
 	} else if known != nil { // the stream may have yet to tell of it
-		for _, other := range a.followsOf(a.key(r)) {
+		for _, other := range group {
 			f.doubt(other, "the table is no longer defined as it was")
 		}
 	}
@@ -298,7 +302,9 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 	} else {
 		var sorted bool
 		s.index, s.columns, sorted = t.scanOrder(r.Key, r.Value)
-		if r.aside = !sorted; r.aside {
+		// What was read up to the middle of a key cannot be gone on with key by key.
+		midKey := r.reached != nil && len(s.columns) == 1 && r.reached.Value != math.MaxUint64
+		if r.aside = !sorted; r.aside || midKey {
 			r.reached = nil
 		}
 	}

@@ -106,14 +106,25 @@ func TestXACommitOfRowsThatWereNotKeptDoubts(t *testing.T) {
 	prepared := [][]byte{formatOf(), anonymousOf(300), queryOf(400, "XA START X'31',X'',1"), queryOf(500, "XA END X'31',X'',1"),
 		eventOf(binlog.TypeXAPrepare, 600, xid...)}
 	commit := [][]byte{anonymousOf(700), queryOf(800, "XA COMMIT X'31',X'',1")}
-	for _, due := range []bool{false, true} {
+	for _, c := range []struct{ known, due, defined, doubts bool }{
+		{known: true},
+		{known: true, due: true, defined: true}, // its rows are decoded, as it is read again
+		{known: true, due: true, doubts: true},
+		{due: true, doubts: true},
+	} {
 		f := reviewFollower(t)
-		f.assembler.follows[0].due = due
+		r := f.assembler.follows[0]
+		r.due, r.defined = c.due, c.defined
+		if c.known {
+			f.assembler.tables[f.assembler.key(r)] = &table{Schema: r.Schema, Name: r.Table}
+		} else {
+			clear(f.assembler.tables)
+		}
 		f.feed(t, prepared...)
-		f.assembler.follows[0].due = false // it was read meanwhile
+		r.due = false // it was read meanwhile
 		groups := f.feed(t, commit...)
-		if len(groups) != 1 || len(groups[0].doubts) == 1 != due {
-			t.Errorf("prepared while the relation was due (%t): groups %+v", due, groups)
+		if len(groups) != 1 || len(groups[0].doubts) == 1 != c.doubts {
+			t.Errorf("%+v: groups %+v", c, groups)
 		}
 	}
 }

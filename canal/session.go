@@ -47,10 +47,8 @@ func (f *Follower) connect(ctx context.Context) error {
 	was := f.server
 	f.server = s
 	f.fresh.connected(s)
-	if was != nil && was.uuid != s.uuid {
-		f.doubtUnfinished()
-	}
 	if was != nil && (was.uuid != s.uuid || was.id != s.id) {
+		f.doubtUnfinished()
 		f.end = gtid.Coordinates{} // another server's binlog
 	}
 	f.assembler.fold = s.foldsNames()

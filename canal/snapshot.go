@@ -3,6 +3,7 @@ package canal
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strconv"
@@ -312,6 +313,8 @@ func parseCell(text []byte) (binlog.Value, error) {
 // close ends the read view.
 func (v *snapshot) close() {
 	if v.rows != nil {
+		// The driver would read the rest of the table first.
+		v.conn.Raw(func(c any) error { return c.(driver.Conn).Close() })
 		v.rows.Close()
 	}
 	v.conn.Close()

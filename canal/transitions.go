@@ -17,6 +17,10 @@ import (
 // healed either is found when the rescan looks at the table.
 func (f *Follower) doubt(r *follow, reason string) {
 	reason = f.told(r, reason)
+	if active := f.rescans.active; active != nil && active.follow == r {
+		now := time.Now()
+		r.rest = now.Add(min(now.Sub(r.began), time.Minute))
+	}
 	f.rescans.leave(r)
 	if r.state == indexer.Halted {
 		r.rest = time.Time{}
@@ -43,11 +47,12 @@ func (f *Follower) doubtAll(group []*follow, reason string) {
 	}
 }
 
-// doubtUnfinished doubts the relations that wait for the end of a binlog: on
-// another server it is another place.
+// doubtUnfinished doubts the relations whose reading has not come to its end, or
+// the stream to the end of it. What was read of one server may be what another
+// never has, and a place in the binlog of one is none in that of another.
 func (f *Follower) doubtUnfinished() {
 	for _, r := range f.assembler.follows {
-		if r.converged != nil && r.converged.end.File != "" {
+		if r.reached != nil || r.since != nil || r.converged != nil {
 			f.doubt(r, "the source is another server now")
 		}
 	}

@@ -28,7 +28,7 @@ func (a *assembler) xaPrepare(e binlog.Event) (bool, error) {
 			return false, fmt.Errorf("%w: an xid that is too long", errProtocol)
 		}
 		for _, f := range a.follows {
-			if f.due || f.state == indexer.Halted { // and a rescan does not see rows that are not committed
+			if !a.knows(f) { // and a rescan does not see rows that are not committed
 				a.doubt(f, "an XA transaction was committed that was prepared before the relation was read")
 			}
 		}
@@ -39,6 +39,12 @@ func (a *assembler) xaPrepare(e binlog.Event) (bool, error) {
 		a.group.changes, a.group.doubts = a.group.changes[:0], a.group.doubts[:0]
 	}
 	return a.end()
+}
+
+// knows says that rows for a relation are decoded, though its table may be being
+// read again.
+func (a *assembler) knows(f *follow) bool {
+	return f.state != indexer.Halted && a.tables[a.key(f)] != nil && (f.defined || !f.due)
 }
 
 func (a *assembler) xaCommit(xid string) {

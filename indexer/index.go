@@ -256,6 +256,9 @@ func (r *relation) adopt(trees []*postings.Index) {
 
 // move makes a transition.
 func (r *relation) move(t Transition) {
+	if t.Rows != AsBefore || t.State == Halted {
+		r.aside = nil // it was collected for what the relation no longer is
+	}
 	switch counts := r.counted.Load(); {
 	case t.Rows == Many && !counts:
 		r.rows.slice(0)
