@@ -70,6 +70,7 @@ type Index struct {
 // dropped is a cleared tree and the epoch in which it was unlinked.
 type dropped struct {
 	t     *tree
+	dict  *dictionary // that it had no more, or nil
 	epoch uint64
 }
 
@@ -107,9 +108,9 @@ func (x *Index) Clear() {
 	x.edges.Store(0)
 	x.fingerprint.Store(0)
 	x.w.limbo = limbo{} // its blocks go with their arena
+	x.dropped = append(x.dropped, dropped{old, x.w.recoding.loose(), x.epochs.now.Load()})
 	x.w.recoding.stop()
 	x.w.enc.dict = nil
-	x.dropped = append(x.dropped, dropped{old, x.epochs.now.Load()})
 	x.reclaim()
 }
 

@@ -43,6 +43,9 @@ func (x *Index) reclaim() {
 			continue
 		}
 		d.t.drop()
+		if d.dict != nil {
+			d.dict.drop()
+		}
 	}
 	clear(x.dropped[len(kept):])
 	x.dropped = kept
@@ -81,9 +84,11 @@ func (x *Index) measure() {
 	if r := &w.recoding; r.reading.ids != nil {
 		held += r.reading.ids.Stats().Bytes
 	}
-	if d := w.recoding.next; d != nil {
-		h, l := d.sizes()
-		held, live = held+h, live+l
+	for _, d := range [2]*dictionary{w.recoding.next, w.recoding.loose()} {
+		if d != nil {
+			h, l := d.sizes()
+			held, live = held+h, live+l
+		}
 	}
 	x.bytes.Store(held)
 	x.live.Store(live)

@@ -21,7 +21,7 @@ type recoding struct {
 	density float64     // bytes an edge in the leaves rewritten last
 
 	old     *dictionary // no leaf that can be reached has its form
-	retired uint64      // since this epoch
+	retired uint64      // the epoch in which the last was unlinked; then, in which it was itself
 }
 
 // stage is what a recoding does at present.
@@ -34,7 +34,8 @@ const (
 	joining
 	building
 	rewriting
-	retiring
+	retiring // the old dictionary: a reader may still be at a leaf of its form
+	dropping // it, which the tree has no more: a reader may still be at it
 )
 
 // policy says when to have a dictionary.
@@ -113,12 +114,11 @@ func (x *Index) recode() {
 			budget -= x.buildNext()
 		case rewriting:
 			budget -= x.rewrite()
-		case retiring:
-			if x.reclaim(); r.old != nil {
-				return // somebody still reads
+		case retiring, dropping:
+			was := r.stage
+			if x.reclaim(); r.stage == was || r.stage == resting {
+				return // somebody still reads, or nothing is left
 			}
-			r.stage = resting
-			return
 		}
 	}
 }
@@ -237,16 +237,34 @@ func (x *Index) endRewriting() {
 	r.stage, r.retired = retiring, x.epochs.now.Load()
 }
 
-// freeOld gives the old dictionary's memory back when no reader can look at it
-// any more: none entered before oldest, and no checkpoint is being written.
+// freeOld gives the old dictionary's memory back, in two steps. Who looks at a
+// leaf of its form needs it, so the tree keeps it until all have left who entered
+// when there was one. But readers look values up before they know the form of
+// the leaf (see expect), so its memory stays until all have left who found it in
+// the tree, and while a checkpoint is being written.
 func (x *Index) freeOld(oldest uint64) {
 	r := &x.w.recoding
-	if r.stage != retiring || r.old == nil || r.retired >= oldest || x.w.t.pins.Load() > 0 {
-		return
+	switch {
+	case r.stage != retiring && r.stage != dropping:
+	case r.old == nil:
+		r.stage = resting
+	case r.retired >= oldest:
+	case r.stage == retiring:
+		x.w.t.dicts[r.old.form].Store(nil)
+		r.stage, r.retired = dropping, x.epochs.now.Load()
+	case x.w.t.pins.Load() == 0:
+		r.old.drop()
+		r.old, r.stage = nil, resting
 	}
-	x.w.t.dicts[r.old.form].Store(nil)
-	r.old.drop()
-	r.old = nil
+}
+
+// loose returns the dictionary that the tree has no more, and that waits to be
+// dropped.
+func (r *recoding) loose() *dictionary {
+	if r.stage != dropping {
+		return nil
+	}
+	return r.old
 }
 
 // stop ends a recoding of a tree that is cleared.

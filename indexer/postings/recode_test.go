@@ -254,6 +254,82 @@ func TestAReaderHoldsItsDictionary(t *testing.T) {
 	}
 }
 
+// droppingIndex returns an index whose old dictionary waits for a reader that came
+// when no leaf had its form any more, and found it all the same.
+func droppingIndex(t *testing.T) (x *Index, late *place, old *dictionary) {
+	t.Helper()
+	x = New()
+	x.w.recoding.policy = always()
+	rng := rand.New(rand.NewPCG(26, 26))
+	for range 300 {
+		x.Apply([]Change{{1, follow(rng, 100).Value, Add}})
+	}
+	recodeAll(t, x)
+	early := x.enter()
+	again := true
+	x.w.recoding.policy.due = func(*Index, uint64) bool {
+		defer func() { again = false }()
+		return again
+	}
+	for x.w.recoding.stage != retiring {
+		x.Apply(nil)
+	}
+	x.Apply(nil) // the epoch moves on
+	late = x.enter()
+	old = x.tree.Load().dicts[x.w.recoding.old.form].Load()
+	early.leave()
+	x.Apply(nil)
+	if r := &x.w.recoding; old == nil || r.stage != dropping || r.old != old || x.w.t.dicts[old.form].Load() != nil {
+		t.Fatalf("stage is %d, old dictionary %p, want that %p waits", r.stage, r.old, old)
+	}
+	return x, late, old
+}
+
+// A reader looks values up in all dictionaries that it finds, also in one that no
+// leaf has codes of when it comes.
+func TestALateReaderHoldsTheOldDictionary(t *testing.T) {
+	x, late, old := droppingIndex(t)
+	with := x.Stats().Bytes
+	old.expect(1 << 60) // as Contains does
+	late.leave()
+	x.Apply(nil)
+	if r := &x.w.recoding; r.stage != resting || r.old != nil || x.Stats().Bytes >= with {
+		t.Errorf("stage is %d, %d bytes are held, were %d: the old dictionary waits, though nobody reads", r.stage, x.Stats().Bytes, with)
+	}
+}
+
+// A checkpoint that is frozen when the tree has let go of a dictionary has it
+// not, but holds it.
+func TestCheckpointWithoutTheOldDictionary(t *testing.T) {
+	x, late, old := droppingIndex(t)
+	z := x.Freeze(nil)
+	late.leave()
+	x.Apply(nil)
+	if r := &x.w.recoding; r.old != old || len(z.dicts) != 1 || z.dicts[0].d == old {
+		t.Errorf("stage is %d, %d dictionaries are frozen", r.stage, len(z.dicts))
+	}
+	disk := &memoryFile{left: -1}
+	y, _ := mustOpen(t, disk, save(t, z, newPageFile(t, disk)))
+	requireEqual(t, x, y)
+	if x.Apply(nil); x.w.recoding.old != nil {
+		t.Error("the old dictionary waits, though the checkpoint is written")
+	}
+}
+
+// A tree that is cleared takes the dictionary that it has let go of with it.
+func TestClearDropsTheOldDictionary(t *testing.T) {
+	x, late, old := droppingIndex(t)
+	x.Clear()
+	if len(x.dropped) != 1 || x.dropped[0].dict != old {
+		t.Fatalf("trees that wait: %v, want one with the old dictionary", x.dropped)
+	}
+	old.expect(1 << 60)
+	late.leave()
+	if x.Apply(nil); len(x.dropped) != 0 {
+		t.Error("the cleared tree still waits, though nobody reads")
+	}
+}
+
 // A checkpoint of every stage of a recoding, written while it goes on, is of the
 // moment when it was frozen, and the recoding goes on from there.
 func TestCheckpointsOfEveryStage(t *testing.T) {
