@@ -46,7 +46,7 @@ type dictionary struct {
 	epochs    *epochs
 	limbo     limbo
 	hand      int32  // the page of blocks that compaction looked at last
-	top       uint64 // the greatest id
+	top       uint64 // the greatest id, of those without codes as well
 	recent    []coded
 	ids       uint64 // in all buckets
 	built     uint64 // of these, those it was built with

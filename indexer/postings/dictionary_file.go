@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
+	"math"
 )
 
 // The dictionaries of a tree on disk, as part of the tree (segment.go):
@@ -12,7 +13,7 @@ import (
 //	count      u8
 //	count times:
 //	    form      u8
-//	    top       u64   see dictionary
+//	    top       u64   the greatest id, of those without codes as well
 //	    buckets   u64
 //	    buckets times:
 //	        least id   u64
@@ -190,6 +191,11 @@ func (ds *dictionaries) read(b []byte, e *epochs) (rest []byte, err error) {
 		return nil, fmt.Errorf("%w: tree has an empty dictionary", ErrDamaged)
 	}
 	d.top, d.built = top, d.ids
+	if n := int(buckets); d.bucket(n-1).len() == bucketSize {
+		// Leaves written before top was kept of ids without codes may hold some
+		// above it, which a further bucket could begin before.
+		d.top = math.MaxUint64
+	}
 	return b, nil
 }
 

@@ -1,6 +1,8 @@
 package postings
 
 import (
+	"bufio"
+	"bytes"
 	"math"
 	"math/bits"
 	"math/rand/v2"
@@ -104,6 +106,87 @@ func TestDictionaryKeepsItsCodes(t *testing.T) {
 			owners[want] = id
 		}
 	})
+}
+
+// A bucket to come begins above all ids that leaves hold as they are: those above
+// a full last bucket, too, up to the greatest that cannot be held so.
+func TestBucketsBeginAboveIDsWithoutCodes(t *testing.T) {
+	x := New()
+	x.w.recoding.policy = always()
+	const base, above, greatest = 0xffff_0000_0000_0000, 0xffff_f000_0000_0000, math.MaxUint64 - 5
+	for i := range uint64(builtPlaces) {
+		x.Apply([]Change{{1, base + i*1000, Add}})
+	}
+	recodeAll(t, x)
+	x.w.recoding.policy.due = func(*Index, uint64) bool { return false }
+	for i := range uint64(bucketSize) { // they fill the last bucket, and find no room
+		x.Apply([]Change{{1, base + i*500 + 7, Add}})
+	}
+	for _, id := range []uint64{above, greatest} {
+		x.Apply([]Change{{2, id, Add}})
+		if !x.Contains(2, above) {
+			t.Errorf("edge of %#x is lost when %#x is there", uint64(above), id)
+		}
+	}
+	if added, _ := x.Apply([]Change{{2, above, Add}}); added != 0 {
+		t.Error("an edge was added twice")
+	}
+	checkTree(t, x)
+}
+
+// A full last bucket does not keep greater ids from codes.
+func TestDictionaryGrowsBeyondAFullBucket(t *testing.T) {
+	x := New()
+	d, err := newDictionary(formA, &x.epochs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.drop()
+	var ids []uint64
+	for i := range uint64(bucketSize) {
+		ids = append(ids, 1<<50+i*1000)
+	}
+	d.appendBucket(ids)
+	for i := range uint64(1000) {
+		if held, ok := d.place(1<<51 + i*1000); !ok || held >= codeEnd {
+			t.Fatalf("id %d above all is held as %#x %t, want a code", i, held, ok)
+		}
+	}
+	checkDictionary(t, d)
+}
+
+// What was written when top left ids without codes out is read so that no bucket
+// begins before them.
+func TestOldFullDictionaryGetsNoBucket(t *testing.T) {
+	x := New()
+	d, err := newDictionary(formA, &x.epochs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.drop()
+	var ids []uint64
+	for i := range uint64(bucketSize) {
+		ids = append(ids, 1<<50+i*1000)
+	}
+	d.appendBucket(ids)
+	z := &Frozen{form: formA, dicts: []frozenDictionary{d.freeze()}}
+	var b bytes.Buffer
+	out := bufio.NewWriter(&b)
+	z.writeDictionaries(out)
+	out.Flush()
+	ds, err := readDictionaries(b.Bytes(), &x.epochs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ds.drop()
+	const before = 1<<51 + 1000 // a leaf has it without a code
+	y := ds.of[formA]
+	for _, id := range []uint64{1<<51 + 2000, math.MaxUint64 - 5} {
+		y.place(id)
+		if held, ok := y.held(before); !ok || held != before+codeEnd {
+			t.Errorf("when %d is placed, %d is looked up as %#x %t", id, uint64(before), held, ok)
+		}
+	}
 }
 
 func TestSqueezeAndStretch(t *testing.T) {

@@ -13,7 +13,7 @@ func (d *dictionary) place(id uint64) (uint64, bool) {
 		return recent.held - 1, true
 	}
 	held, ok := d.held(id)
-	if !ok {
+	if !ok || held >= codeEnd && id > d.top { // above all, it begins a bucket although the last is full
 		held, ok = d.add(id)
 	}
 	if ok {
