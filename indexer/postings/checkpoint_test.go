@@ -252,6 +252,29 @@ func TestDamagedPagesAreFound(t *testing.T) {
 	}
 }
 
+// A damaged page is not copied to a new page file, whose checksum would vouch for
+// it, though nobody has looked at it before.
+func TestDamagedPagesAreNotCopied(t *testing.T) {
+	x := grown(50_000)
+	disk := createFile(t, t.TempDir(), true).(*os.File)
+	segment := save(t, x.Freeze(nil), newPageFile(t, disk))
+	at := int64(5*pageSize + 600)
+	if _, err := disk.WriteAt([]byte{^contents(t, disk)[at]}, at); err != nil {
+		t.Fatal(err)
+	}
+	y, _ := mustOpen(t, disk, segment)
+	z := y.Freeze(nil) // as if its page file were lost
+	if _, err := z.WritePages(newPageFile(t, &memoryFile{left: -1})); !errors.Is(err, ErrDamaged) {
+		t.Errorf("error = %v, want %v", err, ErrDamaged)
+	}
+	z.Fail()
+	if err := y.Damage(); !errors.Is(err, ErrDamaged) {
+		t.Errorf("damage is %v, want %v", err, ErrDamaged)
+	}
+	y.Clear()
+	save(t, y.Freeze(nil), newPageFile(t, &memoryFile{left: -1}))
+}
+
 // Readers beside a writer beside checkpoints, on a mapped file: all of it at
 // once, and the last checkpoint has all.
 func TestReadersBesideWriterBesideCheckpoints(t *testing.T) {

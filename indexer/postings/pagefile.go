@@ -163,7 +163,7 @@ func (f *PageFile) isTaken(slot int, shown bitset) bool {
 
 // WritePages writes what has changed to the page file that Freeze was told of,
 // or to a new one, and syncs it. It returns the bytes written. The index goes on
-// meanwhile.
+// meanwhile. Its error wraps ErrDamaged when a page to be copied is damaged.
 func (z *Frozen) WritePages(f *PageFile) (written int64, err error) {
 	z.file = f
 	var old image
@@ -182,6 +182,9 @@ func (z *Frozen) WritePages(f *PageFile) (written int64, err error) {
 	out := pageWriter{file: f.file, buf: make([]byte, 0, writeAtOnce*pageSize)}
 	for p := needed.next(0); p >= 0; p = needed.next(p + 1) {
 		if next.slotOf[p] == 0 || z.frost.pages.has(p) {
+			if !z.tree.arena.isWhole(int32(p)) { // a new checksum would vouch for it
+				return out.written, fmt.Errorf("%w: page %d is not what was written", ErrDamaged, p)
+			}
 			slot, err := free.take()
 			if err != nil {
 				return out.written, err
