@@ -200,7 +200,8 @@ func (ds *dictionaries) read(b []byte, e *epochs) (rest []byte, err error) {
 }
 
 // useDictionaries gives an index the dictionaries that its leaves were written
-// with. What was to be rewritten when they were is begun anew.
+// with. What was to be rewritten when they were is begun anew. If it has
+// none the ids are looked at again: there may have been one on its way.
 func (x *Index) useDictionaries(ds dictionaries) {
 	r := &x.w.recoding
 	x.w.enc.dict = ds.of[ds.form]
@@ -212,8 +213,8 @@ func (x *Index) useDictionaries(ds dictionaries) {
 		if d.form != ds.form {
 			r.old, r.stage, r.density = d, rewriting, startDensity
 		}
+		r.edges = x.edges.Load()
 	}
-	r.edges = x.edges.Load()
 }
 
 // resolves reports whether the dictionary has what a leaf holds.

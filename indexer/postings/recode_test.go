@@ -381,6 +381,40 @@ func TestCheckpointsOfEveryStage(t *testing.T) {
 	}
 }
 
+// An index that is opened as it was before its first dictionary was built gets it,
+// though it does not grow.
+func TestRestartBeforeTheFirstDictionary(t *testing.T) {
+	rng := rand.New(rand.NewPCG(30, 30))
+	for _, s := range []stage{sampling, reading, joining, building} {
+		x := New()
+		x.w.recoding.policy.off = true
+		for range 20_000 {
+			e := follow(rng, 1000)
+			x.Apply([]Change{{e.Key, e.Value, Add}})
+		}
+		x.w.recoding = recoding{policy: defaultPolicy()}
+		x.w.recoding.policy.minEdges, x.w.recoding.policy.step = 10_000, 1
+		for range 100_000 {
+			if x.w.recoding.stage == s {
+				break
+			}
+			x.Apply(nil)
+		}
+		if x.w.recoding.stage != s {
+			t.Fatalf("stage is %d, want %d", x.w.recoding.stage, s)
+		}
+		disk := &memoryFile{left: -1}
+		file := newPageFile(t, disk)
+		y, _ := mustOpen(t, disk, save(t, x.Freeze(file), file))
+		y.w.recoding.policy.minEdges = 10_000
+		recodeAll(t, y)
+		if n := formsOf(y); n[plainForm] > 0 {
+			t.Errorf("opened as it was in stage %d, it has leaves of each form: %v, want none of ids", s, n)
+		}
+		requireEqual(t, x, y)
+	}
+}
+
 // The file of a tree with dictionaries is checked before it is used.
 func TestDamagedDictionariesAreFound(t *testing.T) {
 	x := New()
