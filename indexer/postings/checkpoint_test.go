@@ -385,6 +385,21 @@ func TestClearedWhileFrozen(t *testing.T) {
 	}
 }
 
+// A cleared tree that a reader was in does not wait for the next change.
+func TestFreezeReclaims(t *testing.T) {
+	x := grown(20_000)
+	in := x.enter()
+	x.Clear()
+	x.leave(in)
+	if len(x.dropped) != 1 {
+		t.Fatalf("%d trees wait, want 1", len(x.dropped))
+	}
+	save(t, x.Freeze(nil), newPageFile(t, &memoryFile{left: -1}))
+	if len(x.dropped) != 0 {
+		t.Error("the cleared tree still waits, though nobody reads")
+	}
+}
+
 // FuzzOpenIndex gives a segment a right checksum, so that the checks of its
 // reader are met.
 func FuzzOpenIndex(f *testing.F) {

@@ -121,6 +121,7 @@ func (x *Index) Freeze(last *PageFile) *Frozen {
 	t := x.w.t
 	a := t.arena
 	a.thaw()
+	x.reclaim() // an index may be cleared, and not change any more
 	x.measure()
 	z := &Frozen{
 		tree: t,
