@@ -141,9 +141,11 @@ func (x *Index) Apply(b Batch) (drifts []Drift) {
 	return drifts
 }
 
-// applyPending applies the changes that wait.
+// applyPending applies the changes that wait. Without any, the relation goes on
+// with what those before have left to do.
 func (r *relation) applyPending() {
 	if len(r.pending) == 0 {
+		r.postings.Load().GoOn()
 		return
 	}
 	if r.aside != nil {

@@ -1,7 +1,7 @@
 // Package postings keeps one relation's index: an unsigned 64-bit key in, a
 // sorted set of unsigned 64-bit values (the postings of the key) out.
 //
-// One goroutine writes (Apply, Load, ReplaceRange, Clear, ReadSegment); any
+// One goroutine writes (Apply, GoOn, Load, ReplaceRange, Clear, ReadSegment); any
 // number read at the same time, and none of them ever waits for the writer or
 // sees a torn list. Reads copy into the caller's slice: no memory of the index
 // leaves it.

@@ -67,6 +67,15 @@ func (x *Index) settle() {
 	x.measure()
 }
 
+// GoOn goes on with what changes have left to do: leaves to be rewritten, cleared
+// trees to be given back. It is for the writer, when it has no change; without
+// anything to do it costs nothing.
+func (x *Index) GoOn() {
+	if x.w.recoding.stage != resting || len(x.dropped) > 0 {
+		x.settle()
+	}
+}
+
 // measure publishes the sizes and sums.
 func (x *Index) measure() {
 	w := &x.w

@@ -330,6 +330,39 @@ func TestClearDropsTheOldDictionary(t *testing.T) {
 	}
 }
 
+// What a change has begun is ended without another one.
+func TestGoOn(t *testing.T) {
+	x := New()
+	x.w.recoding.policy = always()
+	x.w.recoding.policy.step = 10
+	rng := rand.New(rand.NewPCG(32, 32))
+	var changes []Change
+	for range 3000 {
+		e := follow(rng, 100)
+		changes = append(changes, Change{e.Key, e.Value, Add})
+	}
+	x.w.recoding.policy.off = true
+	x.Apply(changes)
+	x.w.recoding.policy.off = false
+	x.w.recoding.changes = 0
+	x.Apply(changes[:1])
+	if x.w.recoding.stage == resting {
+		t.Fatal("there is nothing to go on with")
+	}
+	for range 100_000 {
+		x.GoOn()
+	}
+	if n := formsOf(x); x.w.recoding.stage != resting || n[plainForm] > 0 {
+		t.Errorf("stage is %d, leaves of each form: %v, want codes in all", x.w.recoding.stage, n)
+	}
+	in := x.enter()
+	x.Clear()
+	x.leave(in)
+	if x.GoOn(); len(x.dropped) != 0 {
+		t.Error("a cleared tree waits, though nobody reads")
+	}
+}
+
 // A checkpoint of every stage of a recoding, written while it goes on, is of the
 // moment when it was frozen, and the recoding goes on from there.
 func TestCheckpointsOfEveryStage(t *testing.T) {
