@@ -98,7 +98,7 @@ func NewFollower(o Options) (*Follower, error) {
 			state = o.States[i]
 		}
 		f.assembler.follows = append(f.assembler.follows,
-			&follow{Relation: r, id: indexer.RelationID(i), state: state, due: state != indexer.Live})
+			&follow{Relation: r, id: indexer.RelationID(i), state: state, due: state != indexer.Live, read: state != indexer.Loading})
 	}
 	if o.Bookmark == nil {
 		return f, nil

@@ -26,6 +26,7 @@ type follow struct {
 	rest    time.Time // when the next may begin: it must not be all that the source does
 	defined bool      // the table's definition is known, though the table is due
 	halted  string    // why
+	read    bool      // its table was read once: there is something to serve
 
 	// counted says that several rows may hold the same edge, so that the index
 	// counts them: the table has no unique key within the two columns, or the
@@ -38,6 +39,15 @@ type follow struct {
 	since     *gtid.Position
 	from      *gtid.Position // with since: all up to here is in the snapshot for certain
 	converged *target
+}
+
+// orLoading returns a state for the index: a relation that was never read is
+// loading whatever becomes of it.
+func (f *follow) orLoading(s indexer.State) indexer.State {
+	if f.read {
+		return s
+	}
+	return indexer.Loading
 }
 
 // rows says from how many rows an edge may come.

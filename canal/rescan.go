@@ -279,7 +279,7 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 		}
 	}
 	if r.state == indexer.Halted {
-		r.state = indexer.Stale
+		r.state = r.orLoading(indexer.Stale)
 		f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: r.state,
 			Reason: fmt.Sprintf("table %s fits again, and is being read", t)})
 	}

@@ -2,7 +2,11 @@ package canal_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+
+	"github.com/kithdb/kith/canal"
+	"github.com/kithdb/kith/indexer"
 )
 
 // A definition that changes the length of a column which is passed over is read
@@ -48,6 +52,37 @@ func TestXAElsewhereLeavesRescansAlone(t *testing.T) {
 		if k.rescanned("t.a.b").Ended == ended {
 			t.Error("the rescan has not ended while there were XA transactions elsewhere")
 		}
+		k.exact()
+	})
+}
+
+// A relation that has never been read has nothing to serve, also when its table
+// ceases to fit: it is not taken for one that is served as it was.
+func TestUnreadRelationThatHaltsIsNotServed(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE one (a INT, b INT, PRIMARY KEY (a, b))",
+			"CREATE TABLE two (id INT PRIMARY KEY, a INT, b INT, UNIQUE KEY (a, b))", "INSERT INTO two VALUES (1, 1, 1)")
+		k := s.follow(t, schema, "one.a.b")
+		k.exact()
+		o := s.options(t, schema, "one.a.b", "two.a.b")
+		o.Bookmark, o.States = k.bookmark(), []indexer.State{indexer.Live, indexer.Loading}
+		c := s.connect(t, schema)
+		defer c.close()
+		c.run("LOCK TABLES two WRITE") // so that it cannot be read
+		index := newIndex(relationsOf(o))
+		index.Apply(indexer.Batch{Transitions: []indexer.Transition{{Relation: 0, State: indexer.Live}}})
+		k = s.start(t, o, index)
+		k.wait("follow", func() bool { return k.follower.Status().Stage == canal.Following })
+		c.run("ALTER TABLE two DROP KEY a, DROP COLUMN b", "UNLOCK TABLES")
+		k.wait("find that the column is gone", func() bool {
+			_, reason := k.stateOf("two.a.b")
+			return strings.Contains(reason, "no column b")
+		})
+		if state, reason := k.stateOf("two.a.b"); state != indexer.Loading {
+			t.Errorf("it is %s (%s), want loading", state, reason)
+		}
+		c.run("ALTER TABLE two ADD COLUMN b INT NOT NULL DEFAULT 7, ADD UNIQUE KEY (a, b)")
 		k.exact()
 	})
 }

@@ -102,7 +102,7 @@ func (f *Follower) halt(r *follow, fault error) {
 	r.state, r.halted = indexer.Halted, reason
 	f.assembler.plan(f.assembler.key(r))
 	reason = f.told(r, reason) + ". It goes on by itself once the table fits again"
-	f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: indexer.Halted, Reason: reason})
+	f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: r.orLoading(indexer.Halted), Reason: reason})
 	f.logger.Error("relation is halted: it is no longer followed, and its answers say so", "relation", r.Name, "reason", reason)
 }
 
@@ -126,6 +126,7 @@ func (f *Follower) settle() {
 			continue
 		}
 		r.state, r.converged, r.since, r.reached = indexer.Live, nil, nil, nil
+		r.read = true
 		if now := time.Now(); !r.began.IsZero() {
 			r.rest = now.Add(min(now.Sub(r.began), time.Minute))
 		}
