@@ -78,16 +78,20 @@ func kindName(o sandbox.Options) string {
 // eachSource runs a test on each kind of server, which it shares with others.
 func eachSource(t *testing.T, run func(t *testing.T, s *source)) {
 	t.Helper()
-	for _, o := range kinds(t) {
-		t.Run(kindName(o), func(t *testing.T) { run(t, sharedSource(t, o)) })
-	}
+	eachKind(t, func(t *testing.T, o sandbox.Options) { run(t, sharedSource(t, o)) })
 }
 
-// eachKind runs a test on each kind of server, which the test starts itself.
+// eachKind runs a test on each kind of server, which the test starts itself, on
+// several kinds at once: they wait more than they work.
 func eachKind(t *testing.T, run func(t *testing.T, o sandbox.Options)) {
 	t.Helper()
 	for _, o := range kinds(t) {
-		t.Run(kindName(o), func(t *testing.T) { run(t, o) })
+		t.Run(kindName(o), func(t *testing.T) {
+			if !*update { // one file is written by all kinds, one after the other
+				t.Parallel()
+			}
+			run(t, o)
+		})
 	}
 }
 

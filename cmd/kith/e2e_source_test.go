@@ -119,12 +119,16 @@ type source struct {
 	db     *sql.DB // of the administrator, in the schema
 }
 
-// eachSource runs a test on a source of every kind. Tests that harm the server
-// itself, or look at all that it writes, must not be parallel to others.
+// eachSource runs a test on a source of every kind, of several kinds at once.
+// Tests that harm the server itself, or look at all that it writes, must not be
+// parallel to others.
 func eachSource(t *testing.T, run func(t *testing.T, s *source)) {
 	t.Helper()
 	for _, k := range kinds(t) {
-		t.Run(k.String(), func(t *testing.T) { run(t, newSource(t, k)) })
+		t.Run(k.String(), func(t *testing.T) {
+			t.Parallel()
+			run(t, newSource(t, k))
+		})
 	}
 }
 
