@@ -21,6 +21,7 @@ func (h *Handler) list(a *answer, r *http.Request) *problem {
 	if p != nil {
 		return p
 	}
+	t.fresh = q.fresh
 	a.set(headerVary, "Accept")
 	form, ok := negotiate(r.Header["Accept"], listFormats())
 	if !ok {

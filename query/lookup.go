@@ -8,14 +8,11 @@ func (h *Handler) count(a *answer, r *http.Request) *problem {
 	if p != nil {
 		return p
 	}
-	ids := idNumbers
-	p = parseParameters(r.URL.RawQuery, countParameters, func(_, value string) (p *problem) {
-		ids, p = parseIDForm(value)
-		return p
-	})
-	if p != nil {
+	var q countQuery
+	if p := parseParameters(r.URL.RawQuery, countParameters, q.set); p != nil {
 		return p
 	}
+	t.fresh = q.fresh
 	if p := acceptJSON(r.Header); p != nil {
 		return p
 	}
@@ -26,7 +23,7 @@ func (h *Handler) count(a *answer, r *http.Request) *problem {
 	o := h.borrow(a)
 	defer h.giveBack(o)
 	a.set(headerContentType, typeJSON)
-	o.appendTarget(t, ids)
+	o.appendTarget(t, q.ids)
 	o.appendString(`,"count":`)
 	o.appendNumber(count)
 	o.appendString("}\n")
@@ -42,15 +39,16 @@ func (h *Handler) contains(a *answer, r *http.Request) *problem {
 	}
 	o := h.borrow(a)
 	defer h.giveBack(o)
-	var ids idForm
-	o.values, ids, p = parseContainsQuery(o.values, r.URL.RawQuery)
+	var q countQuery
+	o.values, q, p = parseContainsQuery(o.values, r.URL.RawQuery)
 	if p != nil {
 		return p
 	}
+	t.fresh = q.fresh
 	if p := acceptJSON(r.Header); p != nil {
 		return p
 	}
-	o.appendTarget(t, ids)
+	o.appendTarget(t, q.ids)
 	separator := `,"contains":[`
 	for _, value := range o.values {
 		o.appendString(separator)

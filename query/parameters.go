@@ -10,9 +10,9 @@ import (
 
 // Parameters of the routes that have some, as parseParameters wants them.
 const (
-	listParameters     = "limit, after, order, ids"
-	countParameters    = "ids"
-	containsParameters = "value, ids"
+	listParameters     = "limit, after, order, ids, max_lag"
+	countParameters    = "ids, max_lag"
+	containsParameters = "value, ids, max_lag"
 	noParameters       = ""
 )
 
@@ -83,8 +83,9 @@ const defaultLimit = 1000
 
 // listQuery is what a list request asks for.
 type listQuery struct {
-	page indexer.Page // Limit 0 means all
-	ids  idForm
+	page  indexer.Page // Limit 0 means all
+	ids   idForm
+	fresh freshness
 }
 
 func parseListQuery(raw string, maxLimit int) (listQuery, *problem) {
@@ -100,6 +101,8 @@ func parseListQuery(raw string, maxLimit int) (listQuery, *problem) {
 			q.page.Descending, p = parseOrder(value)
 		case "ids":
 			q.ids, p = parseIDForm(value)
+		case "max_lag":
+			q.fresh, p = parseMaxLag(value)
 		}
 		return p
 	})
@@ -151,13 +154,29 @@ func parseIDForm(value string) (idForm, *problem) {
 	return idStrings, nil
 }
 
+// countQuery is what a count request asks for, and a contains request besides its
+// values.
+type countQuery struct {
+	ids   idForm
+	fresh freshness
+}
+
+// set sets the parameter of a name.
+func (q *countQuery) set(name, value string) (p *problem) {
+	if name == "ids" {
+		q.ids, p = parseIDForm(value)
+		return p
+	}
+	q.fresh, p = parseMaxLag(value)
+	return p
+}
+
 // parseContainsQuery appends the values that a contains request asks about.
-func parseContainsQuery(values []uint64, raw string) ([]uint64, idForm, *problem) {
-	ids := idNumbers
-	p := parseParameters(raw, containsParameters, func(name, value string) (p *problem) {
-		if name == "ids" {
-			ids, p = parseIDForm(value)
-			return p
+func parseContainsQuery(values []uint64, raw string) ([]uint64, countQuery, *problem) {
+	var q countQuery
+	p := parseParameters(raw, containsParameters, func(name, value string) *problem {
+		if name != "value" {
+			return q.set(name, value)
 		}
 		if len(values) == maxContains {
 			return badParameter("value is given more than %d times; ask in several requests", maxContains)
@@ -169,7 +188,7 @@ func parseContainsQuery(values []uint64, raw string) ([]uint64, idForm, *problem
 	if p == nil && len(values) == 0 {
 		p = badParameter("value is missing; ask with value=7, or value=7&value=8 for several")
 	}
-	return values, ids, p
+	return values, q, p
 }
 
 // maxContains is the number of values that one contains request may ask about.

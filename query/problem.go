@@ -23,6 +23,9 @@ type problem struct {
 // take from seconds to hours; asking is cheap.
 const retryNotReady = 5 * time.Second
 
+// retryTooStale is when to ask again for something fresher: lags come and go.
+const retryTooStale = time.Second
+
 // newProblem returns a problem of a type. Arguments that come from clients are
 // formatted with %.64q, so that the answer stays small and printable.
 func newProblem(slug, title string, status int, format string, args ...any) *problem {
@@ -84,6 +87,12 @@ func relationNotReady(name string) *problem {
 func notReady(format string, args ...any) *problem {
 	p := newProblem("not-ready", "Not ready", http.StatusServiceUnavailable, format, args...)
 	p.retryAfter = retryNotReady
+	return p
+}
+
+func tooStale(format string, args ...any) *problem {
+	p := newProblem("too-stale", "Too stale", http.StatusServiceUnavailable, format, args...)
+	p.retryAfter = retryTooStale
 	return p
 }
 

@@ -13,6 +13,7 @@ type target struct {
 	name     string // of the relation
 	key      uint64
 	state    indexer.State // before the list was read
+	fresh    freshness     // that is asked for
 }
 
 // target returns what the path of a request names, if it can be served.
@@ -36,12 +37,12 @@ func (h *Handler) target(a *answer, r *http.Request) (target, *problem) {
 
 // settle says the state of an answer once all of it has been read, and returns
 // it: the worse of those before and after, because what was read may be from
-// between.
+// between. The answer must be as fresh as it was asked for.
 func (h *Handler) settle(a *answer, t target) (indexer.State, *problem) {
 	state := worse(t.state, h.index.State(t.relation))
 	a.setState(state)
 	if state == indexer.Loading {
 		return state, relationNotReady(t.name)
 	}
-	return state, nil
+	return state, t.fresh.check(a, t.name, state)
 }
