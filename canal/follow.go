@@ -26,7 +26,7 @@ func (f *Follower) follow(ctx context.Context) error {
 	if err := f.checkClosed(ctx); err != nil {
 		return err
 	}
-	stream, err := openStream(ctx, &f.o, f.server, f.tracker.Position(), f.heartbeat, waitAtEnd)
+	stream, err := openStream(ctx, &f.o, f.server, f.tracker.Position(), f.heartbeat/pulses, waitAtEnd)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (f *Follower) readStream(ctx context.Context) error {
 		}
 		if events%64 == 0 {
 			f.fresh.hear(time.Now())
-			if f.assembler.open && time.Since(f.ourTime(f.assembler.group.committed)) > behind {
+			if f.assembler.open {
 				f.fresh.backlog()
 			}
 			if time.Now().After(until) {

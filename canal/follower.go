@@ -23,6 +23,9 @@ const (
 	batchChanges = 4096
 	// snapshotRows is how many rows of a snapshot go into one batch.
 	snapshotRows = 8192
+	// pulses is how often in Options.Heartbeat an idle source is asked to show that
+	// it is there: it is not taken for dead soon, but it soon has a lag.
+	pulses = 4
 	// grace is how long a source may lack transactions that we have applied (a
 	// replica that still catches up) before its word is taken over ours.
 	grace = time.Minute
@@ -86,7 +89,7 @@ func NewFollower(o Options) (*Follower, error) {
 	}
 	f.retry.InitialInterval, f.retry.MaxInterval = 200*time.Millisecond, 15*time.Second
 	f.fresh = &freshness{
-		silence:   3 * heartbeat,
+		pulse:     2 * heartbeat / pulses,
 		started:   time.Now(),
 		stage:     Connecting,
 		reconnect: noReconnects(),

@@ -34,8 +34,9 @@ type Options struct {
 	Bookmark json.RawMessage
 	States   []indexer.State
 
-	// Heartbeat is how often an idle source shows that it is there. A source
-	// silent for three heartbeats is taken for dead. 0 means one second.
+	// Heartbeat is how often an idle source shows that it is there, at least. A
+	// source silent for three heartbeats is taken for dead, and one silent for half
+	// of one has a lag. 0 means one second.
 	Heartbeat time.Duration
 
 	Logger *slog.Logger

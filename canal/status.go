@@ -58,15 +58,15 @@ type Rows struct {
 // freshness knows how old the index is. The follower writes it, any number of
 // goroutines read it.
 type freshness struct {
-	silence time.Duration // after which the source is not taken for alive
+	pulse   time.Duration // after which a heartbeat is old
 	started time.Time
 
 	mu        sync.Mutex // guards what follows
 	stage     Stage
 	err       string
 	server    *server
-	current   bool      // nothing was left to apply when the source last spoke
-	once      bool      // current was true since the start
+	current   bool      // the source has said that nothing is left, and nothing came since
+	once      bool      // it was caught up with since the start
 	at        time.Time // up to which, by our clock, the index has everything
 	heard     time.Time
 	moved     time.Time
@@ -75,16 +75,19 @@ type freshness struct {
 	rescans   bool
 }
 
-// behind is how old a transaction may be for its reader to be called current.
+// behind is how old a transaction may be for its reader to be called caught up.
 // Most servers stamp their transactions in whole seconds.
 const behind = 2 * time.Second
 
-// lag returns how long ago, at most, the index equalled the source: 0 while the
-// source is alive and everything it sent is applied.
+// lag returns how long ago, at most, the index equalled the source: 0 while a
+// heartbeat is fresh that has said that nothing is left. Between two heartbeats it
+// is the age of the last transaction applied, by a stamp that most servers write
+// in whole seconds, so that it may be told by a second too large and never too
+// small.
 func (f *freshness) lag(now time.Time) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.stage == Following && f.current && now.Sub(f.heard) < f.silence {
+	if f.stage == Following && f.current && now.Sub(f.heard) < f.pulse {
 		return 0
 	}
 	at := f.at
@@ -109,7 +112,7 @@ func (f *freshness) idle(now time.Time) {
 	f.current, f.once = true, true
 }
 
-// backlog notes that a transaction that was committed long ago is coming in.
+// backlog notes that a transaction is coming in.
 func (f *freshness) backlog() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -118,17 +121,19 @@ func (f *freshness) backlog() {
 
 // applied notes that everything up to a transaction is in the index, which the
 // source committed at that time of our clock. Drained says that nothing that
-// the source sent is left to apply.
+// the source sent is left to apply. A stamp from the future (SET timestamp, or the
+// source's clock was set) says no more than that the transaction is here.
 func (f *freshness) applied(committed, now time.Time, drained bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.heard, f.moved = now, now
+	if committed.After(now) {
+		committed = now
+	}
 	if committed.After(f.at) {
 		f.at = committed
 	}
-	if drained && now.Sub(committed) < behind {
-		f.current, f.once = true, true
-	}
+	f.heard, f.moved, f.current = now, now, false
+	f.once = f.once || drained && now.Sub(committed) < behind
 }
 
 // enter notes a stage, and why it is not Following.
