@@ -26,6 +26,7 @@ type assembler struct {
 	tables   map[tableKey]*table     // followed tables
 	cascades map[tableKey][]*cascade // by ancestor, those of relations that are followed
 	fold     bool                    // the source does not tell upper from lower case in their names
+	named    bool                    // the source's table maps tell the names of columns
 	followed *statement.Followed
 	prepared map[string]*preparedXA
 	limbo    limbo

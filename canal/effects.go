@@ -68,6 +68,10 @@ func (a *assembler) query(e binlog.Event) (bool, error) {
 		for _, t := range effect.Tables {
 			a.reconsider(t)
 		}
+	case statement.Extends:
+		for _, t := range effect.Tables {
+			a.extend(t, fmt.Sprintf("its definition may have changed: %s", excerpt(q.SQL)))
+		}
 	case statement.Changes:
 		for _, t := range effect.Tables {
 			a.doubtTable(a.keyOf(t.Schema, t.Name), fmt.Sprintf("its definition may have changed: %s", excerpt(q.SQL)))

@@ -1,6 +1,7 @@
 package canal
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -56,7 +57,8 @@ type rowPlan struct {
 // table, in a table map: by their names if it has them, else by their places in
 // the table as it was last read, which must still describe it.
 func newRowPlan(t *table, followed []*follow, cascades []*cascade, m *binlog.TableMap) (*rowPlan, error) {
-	if err := t.matches(m); err != nil {
+	places, err := t.places(m)
+	if err != nil {
 		return nil, err
 	}
 	p := &rowPlan{}
@@ -85,6 +87,7 @@ func newRowPlan(t *table, followed []*follow, cascades []*cascade, m *binlog.Tab
 		unsigned[i] = t.Columns[o].Unsigned
 		p.columns = append(p.columns, t.Columns[o].Name)
 		p.defaults = append(p.defaults, t.Columns[o].missing())
+		ordinals[i] = places[o]
 	}
 	reader, err := binlog.NewRowReader(m, ordinals, unsigned)
 	if err != nil {
@@ -94,24 +97,39 @@ func newRowPlan(t *table, followed []*follow, cascades []*cascade, m *binlog.Tab
 	return p, nil
 }
 
-// matches says whether the table map can be that of the table as it was read.
-func (t *table) matches(m *binlog.TableMap) error {
-	if len(m.Columns) != len(t.Columns)+t.Hidden {
-		return fmt.Errorf("its rows have %d columns, and it had %d when it was read", len(m.Columns), len(t.Columns)+t.Hidden)
+// places returns where the columns of the table, as it was read, are in the rows
+// of a table map, or why that cannot be its table map.
+func (t *table) places(m *binlog.TableMap) ([]int, error) {
+	if t.Extended && !m.HasNames {
+		return nil, errors.New("columns were added to it, and its rows do not name theirs (binlog_row_metadata is not FULL)")
+	}
+	if !t.Extended && len(m.Columns) != len(t.Columns)+t.Hidden {
+		return nil, fmt.Errorf("its rows have %d columns, and it had %d when it was read", len(m.Columns), len(t.Columns)+t.Hidden)
 	}
 	if t.Fingerprint != 0 && t.Fingerprint != m.Fingerprint() {
-		return fmt.Errorf("its columns are no longer those it had")
+		return nil, fmt.Errorf("its columns are no longer those it had")
 	}
+	places := make([]int, len(t.Columns))
+	at := 0
 	for i, c := range t.Columns {
-		if m.HasNames && !strings.EqualFold(m.Columns[i].Name, c.Name) {
-			return fmt.Errorf("its column %d is %s, and was %s when it was read", i+1, m.Columns[i].Name, c.Name)
+		for t.Extended && at < len(m.Columns) && !strings.EqualFold(m.Columns[at].Name, c.Name) {
+			at++ // added
 		}
-		if isInteger(c.Type) != (integerTypes[m.Columns[i].Type] != "") ||
-			isInteger(c.Type) && integerTypes[m.Columns[i].Type] != c.Type {
-			return fmt.Errorf("its column %s is %s no longer", c.Name, c.Type)
+		if at == len(m.Columns) {
+			return nil, fmt.Errorf("its rows have no column %s in its place", c.Name)
 		}
+		column := m.Columns[at]
+		if m.HasNames && !strings.EqualFold(column.Name, c.Name) {
+			return nil, fmt.Errorf("its column %d is %s, and was %s when it was read", i+1, column.Name, c.Name)
+		}
+		if isInteger(c.Type) != (integerTypes[column.Type] != "") ||
+			isInteger(c.Type) && integerTypes[column.Type] != c.Type {
+			return nil, fmt.Errorf("its column %s is %s no longer", c.Name, c.Type)
+		}
+		places[i] = at
+		at++
 	}
-	return nil
+	return places, nil
 }
 
 // integerTypes are the integers of the binlog by their SQL names.

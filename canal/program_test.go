@@ -89,6 +89,9 @@ type scriptWriter struct {
 
 // write writes the script.
 func (w *scriptWriter) write() {
+	if w.n(2, "named") == 1 {
+		w.blocks = append(w.blocks, block{command: []string{"global"}, input: []string{"[metadata] binlog_row_metadata = FULL"}})
+	}
 	w.sql("main",
 		"CREATE TABLE t (a INT, b INT, x VARCHAR(20), PRIMARY KEY (a, b))",
 		"CREATE TABLE one (a INT PRIMARY KEY, b INT, UNIQUE KEY (b))",

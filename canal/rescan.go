@@ -267,11 +267,13 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 		return fmt.Errorf("estimate the rows of table %s: %w", t, err)
 	}
 	known, group := a.tables[a.key(r)], a.followsOf(a.key(r))
-	if known != nil && known.sameColumns(t) && slices.Equal(known.Foreign, t.Foreign) {
+	followed := t
+	if known != nil && known.precedes(t, known.Extended) && slices.Equal(known.Foreign, t.Foreign) {
 		// When all are in doubt from the beginning, rows may come with other
 		// lengths from now on: the next ones tell.
-		if r.reached != nil || slices.ContainsFunc(group, func(r *follow) bool { return !r.due }) {
-			t.Fingerprint = known.Fingerprint
+		goesOn := r.reached != nil || slices.ContainsFunc(group, func(r *follow) bool { return !r.due })
+		if goesOn && known.holds(r) {
+			followed = t.goOnAs(known)
 		}
 	} else if known != nil { // the stream may have yet to tell of it
 		for _, other := range group {
@@ -283,7 +285,7 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 		f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: r.state,
 			Reason: fmt.Sprintf("table %s fits again, and is being read", t)})
 	}
-	a.define(t)
+	a.define(followed)
 	if r.counted || counts(r.Relation, t) {
 		r.reached = nil
 	}

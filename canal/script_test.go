@@ -92,7 +92,7 @@ func (b block) String() string {
 }
 
 // is says whether the source is of the kinds, which all must hold:
-// mariadb, mysql, gtid, mysql<8.0, mariadb>=11.4.
+// mariadb, mysql, gtid, metadata, mysql<8.0, mariadb>=11.4.
 func (s *source) is(kinds string) (bool, error) {
 	for _, kind := range strings.Fields(kinds) {
 		name, version, isOlder := strings.Cut(kind, "<")
@@ -109,6 +109,11 @@ func (s *source) is(kinds string) (bool, error) {
 			continue
 		case "nogtid":
 			if s.gtid {
+				return false, nil
+			}
+			continue
+		case "metadata":
+			if !s.isMaria() && !s.atLeast(sandbox.MySQL, "8.0.1") {
 				return false, nil
 			}
 			continue

@@ -27,7 +27,7 @@ type server struct {
 // The variables that decide whether and how a source can be followed. Not every
 // server has each of them.
 var serverVariables = []string{
-	"binlog_format", "binlog_row_image", "gtid_domain_id", "gtid_mode",
+	"binlog_format", "binlog_row_image", "binlog_row_metadata", "gtid_domain_id", "gtid_mode",
 	"innodb_native_foreign_keys", "log_bin", "log_replica_updates",
 	"log_slave_updates", "lower_case_table_names", "server_id", "server_uuid",
 }
@@ -151,6 +151,9 @@ func (s *server) flavor() string {
 
 // foldsNames says whether the source compares table names without case.
 func (s *server) foldsNames() bool { return s.variables["lower_case_table_names"] != "0" }
+
+// namesColumns says whether table maps tell the names of columns.
+func (s *server) namesColumns() bool { return s.variables["binlog_row_metadata"] == "FULL" }
 
 // logsCascades says whether rows that a foreign key deletes or updates are in
 // the binlog. InnoDB does that work below the binlog; MySQL 9.6 moved it up.

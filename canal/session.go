@@ -51,7 +51,7 @@ func (f *Follower) connect(ctx context.Context) error {
 		f.doubtUnfinished()
 		f.end = gtid.Coordinates{} // another server's binlog
 	}
-	f.assembler.fold = s.foldsNames()
+	f.assembler.fold, f.assembler.named = s.foldsNames(), s.namesColumns()
 	first := !f.checked
 	reading := !f.started && !f.serving()
 	tables, err := f.checkTables(ctx, db, s, reading, f.checked && was.logsCascades() != s.logsCascades())

@@ -22,6 +22,10 @@ type table struct {
 	// unique key that is too long for an index.
 	Hidden int `json:"hidden,omitempty"`
 
+	// Extended says that columns have been added to it since. Which they are, and
+	// where, the names in table maps tell.
+	Extended bool `json:"extended,omitempty"`
+
 	// Fingerprint is that of the table's last table map event, 0 before one.
 	Fingerprint uint64 `json:"fingerprint,omitempty"`
 
@@ -63,9 +67,12 @@ func (t *table) column(name string) (int, bool) {
 
 // sameColumns says whether rows of both tables are laid out alike.
 func (t *table) sameColumns(other *table) bool {
-	return t.Hidden == other.Hidden && slices.EqualFunc(t.Columns, other.Columns, func(a, b column) bool {
-		return a.Name == b.Name && a.Type == b.Type && a.Unsigned == b.Unsigned && a.Default == b.Default
-	})
+	return t.Hidden == other.Hidden && slices.EqualFunc(t.Columns, other.Columns, column.same)
+}
+
+// same says whether both look alike in the binlog's rows.
+func (c column) same(other column) bool {
+	return c.Name == other.Name && c.Type == other.Type && c.Unsigned == other.Unsigned && c.Default == other.Default
 }
 
 // sameDefinition says whether what was checked of the one holds for the other.

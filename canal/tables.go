@@ -45,8 +45,9 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 			}
 		}
 		known := a.tables[key]
-		if known != nil && t != nil && known.sameColumns(t) {
-			t.Fingerprint = known.Fingerprint
+		followed := t
+		if known != nil && t != nil && known.precedes(t, a.named) && known.holds(fit...) {
+			followed = t.goOnAs(known)
 		} else {
 			f.doubtAll(fit, "the table was altered while kith did not follow it")
 		}
@@ -61,7 +62,7 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 				f.doubtAll([]*follow{r}, "the table's unique keys were altered while kith did not follow it")
 			}
 		}
-		a.tables[key] = t
+		a.tables[key] = followed
 		if reading && len(fit) > 0 {
 			read = append(read, newSnapshotTable(t, fit))
 		}

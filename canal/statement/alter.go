@@ -1,5 +1,7 @@
 package statement
 
+import "slices"
+
 func (r *reading) alter() Effect {
 	r.acceptAny("ONLINE", "OFFLINE")
 	ignores := r.accept("IGNORE") // rows that a new key does not allow
@@ -17,7 +19,8 @@ func (r *reading) alter() Effect {
 }
 
 // alterTable reads ALTER TABLE [IF EXISTS] name [WAIT n | NOWAIT] clause, ...
-// and tells whether all clauses are of those that leave rows and columns alone.
+// and tells whether all clauses are of those that leave rows and columns alone,
+// or add columns to them.
 func (r *reading) alterTable() Effect {
 	r.acceptAny("IF", "EXISTS")
 	name, ok := r.name()
@@ -25,42 +28,84 @@ func (r *reading) alterTable() Effect {
 		return r.definition()
 	}
 	r.wait()
+	kind := Keeps
 	for clauses := 0; !r.atEnd(); clauses++ {
 		if clauses > 0 {
 			r.acceptSign(',') // some may stand without
 		}
-		if r.tok.kind == end || !r.keepsRows() {
+		switch r.alteration() {
+		case Keeps:
+		case Extends:
+			kind = Extends
+		default:
 			return r.definition()
 		}
 	}
-	return r.of(Keeps)
+	return r.of(kind)
 }
 
-// keepsRows goes past a clause of ALTER TABLE, and reports whether it is known to
-// leave the rows and columns as they are.
-func (r *reading) keepsRows() bool {
+// alteration goes past a clause of ALTER TABLE, and tells whether it is known to
+// leave the rows and columns as they are, or to add columns.
+func (r *reading) alteration() Kind {
 	switch {
 	case r.accept("ADD"):
-		if kind := r.acceptAny("UNIQUE", "FULLTEXT", "SPATIAL"); !r.acceptAny("INDEX", "KEY") && !kind {
-			return false
+		if kind := r.acceptAny("UNIQUE", "FULLTEXT", "SPATIAL"); r.acceptAny("INDEX", "KEY") || kind {
+			r.clause()
+			return Keeps
 		}
-		r.clause()
-		return true
+		return r.addition()
 	case r.accept("COMMENT"), r.accept("AUTO_INCREMENT"), r.accept("ROW_FORMAT"), r.accept("ALGORITHM"), r.accept("LOCK"):
 		r.acceptSign('=')
 		if r.tok.kind == end {
-			return false
+			return Changes
 		}
 		r.advance()
-		return true
+		return Keeps
 	case r.accept("ENGINE"):
 		r.acceptSign('=')
-		return r.accept("INNODB")
+		if r.accept("INNODB") {
+			return Keeps
+		}
 	case r.accept("FORCE"):
-		return true
+		return Keeps
 	}
-	return false
+	return Changes
 }
+
+// addition goes past what follows ADD if it is
+//
+//	[COLUMN] [IF NOT EXISTS] name definition
+//	[COLUMN] (name definition, ...)
+//
+// of columns that come alone. One may bring a key, by which rows are found in
+// row images, a foreign key, by which they are deleted, or the end of their life.
+func (r *reading) addition() Kind {
+	if !r.accept("COLUMN") && isAnyOf(r.tok, "CONSTRAINT", "PRIMARY", "FOREIGN", "CHECK", "PARTITION", "PERIOD", "SYSTEM", "VECTOR") {
+		return Changes
+	}
+	r.acceptAny("IF", "NOT", "EXISTS")
+	if r.tok.isName() {
+		r.advance()
+	} else if !r.tok.isSign('(') {
+		return Changes
+	}
+	for depth := 0; r.tok.kind != end; r.advance() {
+		switch {
+		case r.tok.isSign('('):
+			depth++
+		case r.tok.isSign(')'):
+			depth--
+		case r.tok.isSign(',') && depth == 0:
+			return Extends
+		case isAnyOf(r.tok, "PRIMARY", "UNIQUE", "KEY", "SERIAL", "REFERENCES", "CONSTRAINT", "FOREIGN", "INDEX",
+			"ROW", "SYSTEM", "VERSIONING", "PERIOD", "PARTITION", "PARTITIONING", "ENGINE"):
+			return Changes
+		}
+	}
+	return Extends
+}
+
+func isAnyOf(t token, keywords ...string) bool { return slices.ContainsFunc(keywords, t.is) }
 
 // clause goes to the comma behind a clause, or to the end.
 func (r *reading) clause() {

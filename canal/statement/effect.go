@@ -39,6 +39,10 @@ const (
 	// their rows nor their columns.
 	Keeps
 
+	// Extends adds columns to Effect.Tables, at least one, and leaves their rows
+	// as they are in all others.
+	Extends
+
 	// Changes may change the definition or the rows of Effect.Tables, at
 	// least one.
 	Changes
@@ -54,7 +58,7 @@ var kindNames = [...]string{
 	Savepoint: "savepoint", RollbackTo: "rollback-to",
 	XAStart: "xa-start", XAEnd: "xa-end", XAPrepare: "xa-prepare",
 	XACommit: "xa-commit", XARollback: "xa-rollback",
-	Clears: "clears", Drops: "drops", Keeps: "keeps", Changes: "changes", Writes: "writes",
+	Clears: "clears", Drops: "drops", Keeps: "keeps", Extends: "extends", Changes: "changes", Writes: "writes",
 }
 
 // String returns the kind for logs and metrics.
