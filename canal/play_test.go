@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/kithdb/kith/canal"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -76,6 +77,8 @@ func (p *play) run(b block) (string, error) {
 		return "", p.start(nil)
 	case "checkpoint":
 		return "", p.process.applier.Checkpoint(ctx)
+	case "rescan":
+		return "", p.rescan(arguments)
 	case "cut":
 		p.board.cut()
 		return "", nil
@@ -142,6 +145,18 @@ func (p *play) end() error {
 		errs = append(errs, os.RemoveAll(p.dir))
 	}
 	return errors.Join(errs...)
+}
+
+// rescan has the tables of relations read again.
+func (p *play) rescan(names []string) error {
+	for _, name := range names {
+		i := slices.IndexFunc(p.process.options.Relations, func(r canal.Relation) bool { return r.Name == name })
+		if i < 0 {
+			return fmt.Errorf("no relation %s", name)
+		}
+		p.process.source.Rescan(indexer.RelationID(i))
+	}
+	return nil
 }
 
 func (p *play) closeSessions() {

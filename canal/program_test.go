@@ -104,6 +104,14 @@ func (w *scriptWriter) write() {
 		w.step()
 	}
 	w.end()
+	w.compare()
+}
+
+// compare compares when all is live: for a moment table t may not have been there,
+// and its relations halted.
+func (w *scriptWriter) compare() {
+	w.add("relations")
+	w.add("live", "t.a.b", "t.b.a")
 	w.add("compare")
 }
 
@@ -121,7 +129,7 @@ func (w *scriptWriter) id() int { return w.n(8, "id") }
 // step writes one step. Rows are drawn as the smallest numbers, so that scripts
 // shrink to them.
 func (w *scriptWriter) step() {
-	switch w.n(20, "step") {
+	switch w.n(22, "step") {
 	case 0, 1, 2, 3, 4:
 		w.sql("main", w.statements("t", "one")...)
 	case 5, 6, 7:
@@ -134,23 +142,30 @@ func (w *scriptWriter) step() {
 		w.sql("main", "FLUSH BINARY LOGS")
 	case 13:
 		w.sql("main", w.setting())
-	case 14:
-		w.sql("main", w.definition())
-	case 15, 16:
+	case 14, 15:
+		w.sql("main", w.definition()...)
+	case 16, 17:
 		w.turn()
-	case 17:
+	default:
 		if !w.stopped {
-			w.add("cut")
+			w.running()
 		}
-	case 18:
-		if !w.stopped && !w.locked() {
-			w.add("compare")
-		}
-	case 19:
-		if !w.stopped && !w.locked() {
-			w.add("compare") // there is something to make a checkpoint of
-			w.add("checkpoint")
-		}
+	}
+}
+
+// running does something to kith that runs.
+func (w *scriptWriter) running() {
+	switch what := w.n(4, "running"); {
+	case what == 0:
+		w.add("cut")
+	case what == 1:
+		w.add("rescan", rapid.SampledFrom([]string{"t.a.b", "t.b.a", "one.a.b"}).Draw(w.t, "relation"))
+	case w.locked():
+	case what == 2:
+		w.compare()
+	default:
+		w.compare() // there is something to make a checkpoint of
+		w.add("checkpoint")
 	}
 }
 
@@ -266,18 +281,30 @@ func (w *scriptWriter) setting() string {
 	}).Draw(w.t, "setting")
 }
 
-// definition returns a statement that changes table t, or makes it empty.
-func (w *scriptWriter) definition() string {
-	switch w.n(5, "definition") {
+// definition returns statements that change table t, make it empty, or put another
+// in its place.
+func (w *scriptWriter) definition() []string {
+	switch w.n(11, "definition") {
 	case 0:
-		return "TRUNCATE TABLE t"
-	case 1:
+		return []string{"TRUNCATE TABLE t"}
+	case 1, 2:
 		w.columns++
-		return fmt.Sprintf("ALTER TABLE t ADD COLUMN c%d INT DEFAULT 5 %s", w.columns, rapid.SampledFrom([]string{"FIRST", "AFTER a", ""}).Draw(w.t, "place"))
-	case 2:
-		return "ALTER TABLE t MODIFY b INT NOT NULL FIRST"
+		return []string{fmt.Sprintf("ALTER TABLE t ADD COLUMN c%d INT DEFAULT 5 %s", w.columns, rapid.SampledFrom([]string{"FIRST", "AFTER a", ""}).Draw(w.t, "place"))}
 	case 3:
-		return "ALTER TABLE t MODIFY b BIGINT NOT NULL AFTER a"
+		return []string{"ALTER TABLE t MODIFY b INT NOT NULL FIRST"}
+	case 4:
+		return []string{"ALTER TABLE t MODIFY b BIGINT NOT NULL AFTER a"}
+	case 5:
+		return []string{"ALTER TABLE t MODIFY a SMALLINT NOT NULL FIRST"}
+	case 6:
+		return []string{"ALTER TABLE t CHANGE a b INT NOT NULL, CHANGE b a INT NOT NULL"}
+	case 7:
+		return []string{"CREATE TABLE new LIKE t", fmt.Sprintf("INSERT INTO new (a, b) SELECT a + %d, b FROM t WHERE b < 5", w.id()),
+			"RENAME TABLE t TO old, new TO t", "DROP TABLE old"}
+	case 8:
+		return []string{"DROP TABLE t", "CREATE TABLE t (b BIGINT, a BIGINT, x INT, PRIMARY KEY (b, a))"}
+	case 9:
+		return append(append([]string{"RENAME TABLE t TO away"}, w.statements("away")...), "RENAME TABLE away TO t")
 	}
-	return "CREATE INDEX i ON t (x)"
+	return []string{"CREATE INDEX i ON t (x)"}
 }
