@@ -12,8 +12,8 @@ import (
 )
 
 // assembler puts the events of a stream together to groups: what the source
-// committed as one. It decides, and does nothing else: no input, no output, no
-// clock. What it cannot follow exactly puts the relations in doubt that it may
+// committed as one. It decides, and does nothing else: no input, no output but
+// to its spill, no clock. What it cannot follow exactly puts the relations in doubt that it may
 // touch.
 //
 // A group begins with a GTID event (MySQL writes an anonymous one where GTIDs
@@ -31,6 +31,7 @@ type assembler struct {
 	prepared map[string]*preparedXA
 	limbo    limbo
 	counters *counters
+	spill    *spill // of the open group
 
 	file   string // of the binlog, as the last ROTATE told
 	offset uint64 // where the last event ended in it
@@ -45,8 +46,11 @@ type assembler struct {
 // group is what a group of events means.
 type group struct {
 	mark       mark
-	changes    []indexer.Change
-	cascades   bool // some of the changes are, see isCascade
+	changes    []indexer.Change // those that are not spilled
+	spilled    int              // changes before them, see huge.go
+	touched    []bool           // by relation: it has some of these
+	lost       error            // why these could not be kept
+	cascades   bool             // some of the changes are, see isCascade
 	doubts     []doubt
 	committed  time.Time // the source's clock, zero if unknown
 	begun      bool      // BEGIN was seen: more than one statement
@@ -71,12 +75,13 @@ type mark struct {
 var errProtocol = errors.New("the binlog stream is out of order")
 
 // newAssembler returns an assembler that follows nothing yet; see reset.
-func newAssembler(c *counters) *assembler {
+func newAssembler(c *counters, s *spill) *assembler {
 	return &assembler{
 		counters: c,
 		tables:   make(map[tableKey]*table),
 		prepared: make(map[string]*preparedXA),
 		limbo:    make(limbo),
+		spill:    s,
 	}
 }
 
@@ -91,6 +96,9 @@ func (a *assembler) reset() {
 // drop forgets the open group.
 func (a *assembler) drop() {
 	a.open = false
+	if a.group.spilled > 0 {
+		a.forgetChanges()
+	}
 	a.group = group{changes: emptied(a.group.changes), doubts: a.group.doubts[:0]}
 }
 
@@ -226,6 +234,9 @@ func (a *assembler) begin(m mark, e binlog.Event) {
 func (a *assembler) end() (bool, error) {
 	if !a.open {
 		return false, errProtocol
+	}
+	if a.group.spilled > 0 {
+		a.endHuge()
 	}
 	a.open = false
 	a.group.mark.file, a.group.mark.offset = a.file, a.offset

@@ -43,6 +43,9 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 	if !f.started {
 		return nil, nil
 	}
+	if f.parts != nil {
+		panic("canal: a bookmark is asked for within a transaction")
+	}
 	position := f.tracker.Position()
 	b := bookmark{
 		Kind:       position.Kind,

@@ -11,6 +11,7 @@ import (
 // relation.
 type counters struct {
 	transactions, bytes          atomic.Uint64
+	hugeChanges, hugeApplied     atomic.Uint64   // of the huge group that is coming in or handed over
 	inserted, updated, deleted   []atomic.Uint64 // rows in the binlog
 	snapshotRows                 []atomic.Uint64
 	rescans                      []atomic.Uint64 // that came to their end

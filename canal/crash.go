@@ -48,7 +48,7 @@ func (f *Follower) checkClosed(ctx context.Context) error {
 	}
 	defer stream.close()
 	defer context.AfterFunc(ctx, stream.interrupt)()
-	a := newAssembler(&counters{})
+	a := newAssembler(&counters{}, newSpill("", 0))
 	a.reset()
 	a.followTables()
 	a.file, a.offset = from.File, from.Offset

@@ -16,7 +16,18 @@ import (
 // savepoint is a place in a group that ROLLBACK TO goes back to.
 type savepoint struct {
 	name    string
-	changes int
+	changes int // before it
+}
+
+// maxSavepoints bounds those of a group. The oldest are forgotten.
+const maxSavepoints = 1 << 12
+
+func (a *assembler) addSavepoint(name string) {
+	g := &a.group
+	if len(g.savepoints) >= maxSavepoints {
+		g.savepoints = append(g.savepoints[:0], g.savepoints[maxSavepoints/2:]...)
+	}
+	g.savepoints = append(g.savepoints, savepoint{name, g.spilled + len(g.changes)})
 }
 
 func (a *assembler) query(e binlog.Event) (bool, error) {
@@ -35,10 +46,10 @@ func (a *assembler) query(e binlog.Event) (bool, error) {
 	case statement.Commit:
 		return a.end()
 	case statement.Rollback:
-		a.group.changes = a.group.changes[:0]
+		a.forgetChanges()
 		return a.end()
 	case statement.Savepoint:
-		a.group.savepoints = append(a.group.savepoints, savepoint{effect.Savepoint, len(a.group.changes)})
+		a.addSavepoint(effect.Savepoint)
 		return false, nil
 	case statement.RollbackTo:
 		if !a.rollbackTo(effect.Savepoint) {
@@ -115,13 +126,18 @@ func (a *assembler) elsewhere(q binlog.Query) bool {
 // rollbackTo forgets what came after a savepoint, and says whether there is one
 // of that name.
 func (a *assembler) rollbackTo(name string) bool {
-	for i := len(a.group.savepoints) - 1; i >= 0; i-- {
-		s := a.group.savepoints[i]
-		if s.name == name {
-			a.group.changes = a.group.changes[:s.changes]
-			a.group.savepoints = a.group.savepoints[:i+1]
-			return true
+	g := &a.group
+	for i := len(g.savepoints) - 1; i >= 0; i-- {
+		s := g.savepoints[i]
+		if s.name != name {
+			continue
 		}
+		if s.changes < g.spilled {
+			a.doubtTouched("changes were rolled back to a savepoint in a transaction that is too large for memory")
+		}
+		g.changes = g.changes[:max(0, s.changes-g.spilled)]
+		g.savepoints = g.savepoints[:i+1]
+		return true
 	}
 	return false
 }

@@ -58,8 +58,8 @@ func (f *Follower) readStream(ctx context.Context) error {
 		case ended:
 			f.stream.found(3 * f.heartbeat)
 			f.takeGroup()
-			f.drained = !f.stream.buffered()
-			if f.drained || len(f.changes) >= batchChanges || len(f.moves) > 0 {
+			f.drained = f.parts == nil && !f.stream.buffered()
+			if f.drained || len(f.changes) >= batchChanges || len(f.moves) > 0 || f.parts != nil {
 				return nil
 			}
 		case event.Type == binlog.TypeFormatDescription:
@@ -138,13 +138,10 @@ func (f *Follower) takeGroup() {
 		return
 	}
 	f.counters.transactions.Add(1)
-	start := len(f.changes)
-	f.changes = append(f.changes, g.changes...)
-	if f.anyLeavesOut(g.mark) {
-		f.changes = f.withoutLeftOut(start, g.mark)
-	}
-	if g.cascades {
-		f.changes = f.withoutCascadesInVain(start)
+	if g.spilled > 0 {
+		f.beginParts(g)
+	} else {
+		f.addChanges(g)
 	}
 	for _, r := range f.assembler.follows {
 		if r.inDoubt(g) {
@@ -164,6 +161,24 @@ func (f *Follower) takeGroup() {
 			}
 		}
 	}
+	if f.parts == nil {
+		f.addMark(g)
+	}
+}
+
+func (f *Follower) addChanges(g *group) {
+	start := len(f.changes)
+	f.changes = append(f.changes, g.changes...)
+	if f.anyLeavesOut(g.mark) {
+		f.changes = f.without(start, func(r *follow) bool { return r.leavesOut(g.mark) })
+	}
+	if g.cascades {
+		f.changes = f.withoutCascadesInVain(start)
+	}
+}
+
+// addMark says that all of a group is in the batch, or in those before.
+func (f *Follower) addMark(g *group) {
 	f.marks = append(f.marks, g.mark)
 	f.commit = f.ourTime(g.committed)
 }
@@ -183,12 +198,12 @@ func (f *Follower) anyLeavesOut(m mark) bool {
 	return false
 }
 
-// withoutLeftOut drops the changes of a group from start on that are nothing to
-// their relations.
-func (f *Follower) withoutLeftOut(start int, m mark) []indexer.Change {
+// without drops the changes of a group from start on that are nothing to their
+// relations.
+func (f *Follower) without(start int, leavesOut func(*follow) bool) []indexer.Change {
 	kept := f.changes[:start]
 	for _, c := range f.changes[start:] {
-		if !f.assembler.follows[c.Relation].leavesOut(m) {
+		if !leavesOut(f.assembler.follows[c.Relation]) {
 			kept = append(kept, c)
 		}
 	}

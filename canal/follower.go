@@ -66,6 +66,8 @@ type Follower struct {
 	missing   time.Time     // since when the source has lacked what we have applied
 	ahead     gtid.Position // what the source had executed when we connected, MySQL with GTIDs only
 
+	parts *parts // of a huge group; nil unless one is being handed over
+
 	batch           // being made or applied
 	failed  error   // of the stream, after the batch
 	drifted []doubt // relations that the batch has shown to differ from the source
@@ -94,7 +96,7 @@ func NewFollower(o Options) (*Follower, error) {
 		stage:     Connecting,
 		reconnect: noReconnects(),
 	}
-	f.assembler = newAssembler(f.counters)
+	f.assembler = newAssembler(f.counters, newSpill(o.SpillDir, o.GroupMemory))
 	for i, r := range o.Relations {
 		state := indexer.Loading
 		if i < len(o.States) {
@@ -134,12 +136,16 @@ func (f *Follower) Next(ctx context.Context) (indexer.Batch, error) {
 	if err != nil {
 		f.disconnect(err)
 	}
-	return f.batch.told(), nil
+	told := f.batch.told()
+	told.Partial = f.parts != nil
+	return told, nil
 }
 
 // step makes the next step of following.
 func (f *Follower) step(ctx context.Context) error {
 	switch {
+	case f.parts != nil:
+		return f.nextPart(ctx)
 	case f.failed != nil:
 		err := f.failed
 		f.failed = nil
@@ -208,6 +214,7 @@ func (f *Follower) disconnect(err error) {
 }
 
 func (f *Follower) close() {
+	f.assembler.spill.reset() // its group comes again
 	f.rescans.close()
 	f.scanned = false
 	if f.snapshot != nil {

@@ -39,6 +39,13 @@ type Options struct {
 	// of one has a lag. 0 means one second.
 	Heartbeat time.Duration
 
+	// SpillDir is the directory where changes of a transaction are kept that are
+	// too many for memory, for as long as it lasts. No other follower may use it.
+	// Without one, the relations that such a transaction changes are read again.
+	// GroupMemory is how many bytes of them memory may hold; 0 means 16 MiB.
+	SpillDir    string
+	GroupMemory int
+
 	Logger *slog.Logger
 }
 

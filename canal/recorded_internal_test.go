@@ -233,12 +233,7 @@ func readPackets(t *testing.T, path string) [][]byte {
 
 // assembler returns one that follows the scenario from its beginning.
 func (s *scenario) assembler() *assembler {
-	a := &assembler{
-		counters: newCounters(len(s.follows)),
-		tables:   make(map[tableKey]*table),
-		prepared: make(map[string]*preparedXA),
-		limbo:    make(limbo),
-	}
+	a := newAssembler(newCounters(len(s.follows)), newSpill("", 0))
 	for i, r := range s.follows {
 		a.follows = append(a.follows, &follow{Relation: r, id: indexer.RelationID(i), state: indexer.Live})
 		t := *s.tables[i]

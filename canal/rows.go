@@ -112,6 +112,7 @@ func (a *assembler) rows(e binlog.Event) error {
 		if !rows.NoForeignKeys {
 			a.cascade(m.plan.cascades, reader.Before(), reader.After())
 		}
+		a.relieve()
 	}
 	return reader.Err()
 }

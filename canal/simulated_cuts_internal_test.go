@@ -22,6 +22,7 @@ type followed struct {
 	index   *indexer.Index
 	changes []indexer.Change
 	doubts  []string // the first reason, by relation
+	parted  int      // batches that were part of a group
 }
 
 // follower returns one that goes on from a bookmark with empty relations, or that
@@ -69,6 +70,9 @@ func (k *followed) until(what string, holds func() bool) {
 			k.t.Fatalf("until %s: %v; %+v, position %s, relations %+v", what, err, k.Status(), k.Position(), k.index.Status())
 		}
 		k.changes = append(k.changes, batch.Changes...)
+		if batch.Partial {
+			k.parted++
+		}
 		for _, m := range batch.Transitions {
 			if m.State != indexer.Live && m.State != indexer.Loading && k.doubts[m.Relation] == "" {
 				k.doubts[m.Relation] = m.Reason

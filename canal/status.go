@@ -35,10 +35,16 @@ type Status struct {
 	PositionAt time.Time         // when the position last moved, zero if never
 	Reconnects map[string]uint64 // by reason
 
+	Huge                Huge     // the transaction that is too large to be applied as one
 	Transactions, Bytes uint64   // of the binlog
 	Rows                []Rows   // by relation
 	Rescans             []Rescan // by relation
 }
+
+// Huge tells of a transaction that is too large to be applied as one, zero while
+// there is none: how many changes of edges have come, and how many of them readers
+// may see. It is applied when all have come; the position moves when all are applied.
+type Huge struct{ Changes, Applied uint64 }
 
 // Rescan tells of the reading again of a relation's table.
 type Rescan struct {
@@ -195,6 +201,7 @@ func (f *Follower) Lag() time.Duration { return f.fresh.lag(time.Now()) }
 func (f *Follower) Status() Status {
 	s := Status{
 		Address:      f.o.Address,
+		Huge:         Huge{Applied: f.counters.hugeApplied.Load(), Changes: f.counters.hugeChanges.Load()},
 		Transactions: f.counters.transactions.Load(),
 		Bytes:        f.counters.bytes.Load(),
 		Rows:         make([]Rows, len(f.o.Relations)),

@@ -32,6 +32,9 @@ func (a *assembler) xaPrepare(e binlog.Event) (bool, error) {
 				a.doubt(f, "an XA transaction was committed that was prepared before the relation was read")
 			}
 		}
+		if a.group.spilled > 0 || a.preparedChanges()+len(a.group.changes) > maxPrepared {
+			a.giveUpChanges("an XA transaction was committed that was too large to be kept from its prepare on")
+		}
 		a.prepared[xid.String()] = &preparedXA{
 			Changes: slices.Clone(a.group.changes),
 			Doubts:  slices.Clone(a.group.doubts),
@@ -39,6 +42,18 @@ func (a *assembler) xaPrepare(e binlog.Event) (bool, error) {
 		a.group.changes, a.group.doubts = a.group.changes[:0], a.group.doubts[:0]
 	}
 	return a.end()
+}
+
+// maxPrepared bounds the changes of all XA transactions that are prepared: 8 MiB,
+// some 25 MB of text in each checkpoint. The relations of one for which there is
+// no room are read again when it is committed.
+const maxPrepared = 8 << 20 / changeSize
+
+func (a *assembler) preparedChanges() (n int) {
+	for _, x := range a.prepared {
+		n += len(x.Changes)
+	}
+	return n
 }
 
 // knows says that rows for a relation are decoded, though its table may be being

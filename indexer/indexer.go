@@ -124,6 +124,10 @@ type Batch struct {
 	Readings    []Reading
 	Changes     []Change
 	Transitions []Transition
+
+	// Partial says that there is more of the transaction to come: neither is the
+	// position moved, nor may a checkpoint be made (I2).
+	Partial bool
 }
 
 // Source delivers the changes of a source in binlog order. Its methods are
@@ -144,6 +148,7 @@ type Source interface {
 	Reread(relation RelationID, reason string)
 
 	// Bookmark returns all that the source needs to go on after the batches
-	// applied so far: the position above all. It is opaque to the index.
+	// applied so far: the position above all. It is opaque to the index. It must
+	// not be called after a batch that is partial.
 	Bookmark() (json.RawMessage, error)
 }

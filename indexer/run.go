@@ -23,6 +23,7 @@ type Applier struct {
 
 	// Of Run.
 	applied bool           // anything at all
+	partial bool           // the last batch was
 	urgent  bool           // a checkpoint is due at once
 	due     time.Time      // else
 	waiting []chan<- error // for the next checkpoint
@@ -44,6 +45,10 @@ type ApplierOptions struct {
 // ErrNothingRead says that there is nothing to make a checkpoint of: the first
 // snapshot has not ended.
 var ErrNothingRead = errors.New("no table has been read completely yet")
+
+// errWithin says that there is no checkpoint of the moment at which following
+// ended.
+var errWithin = errors.New("following ended within a transaction")
 
 // CheckpointStatus tells of the checkpoints that this process made.
 type CheckpointStatus struct {
@@ -73,7 +78,8 @@ func NewApplier(o ApplierOptions) *Applier {
 // Run applies batches until ctx ends, which is no error, or the source fails
 // for good. It ends with a checkpoint, unless the source failed before it brought
 // anything: the cause may be a mistake in the configuration, and a checkpoint of
-// these relations would leave out what those before it have.
+// these relations would leave out what those before it have. Nor is there one
+// within a transaction that comes in several batches.
 func (a *Applier) Run(ctx context.Context) error {
 	defer close(a.work)
 	err := a.follow(ctx)
@@ -83,6 +89,11 @@ func (a *Applier) Run(ctx context.Context) error {
 	a.await()
 	if err != nil && !a.applied {
 		tell(a.waiting, err)
+		return err
+	}
+	if a.partial {
+		tell(a.waiting, errWithin)
+		a.logger.Info("ended within a transaction: the checkpoint before stays")
 		return err
 	}
 	last := a.begin()
@@ -106,7 +117,7 @@ func (a *Applier) follow(ctx context.Context) error {
 			a.logger.Warn("following waits for a checkpoint to be written, which holds memory meanwhile", "since", a.writing.began)
 			_ = a.await() // it is told and logged as any other
 		}
-		if a.writing == nil && (a.urgent || len(a.waiting) > 0 || !time.Now().Before(a.due)) {
+		if a.writing == nil && !a.partial && (a.urgent || len(a.waiting) > 0 || !time.Now().Before(a.due)) {
 			_ = a.begin() // it is told to those who wait, and logged; the next one is tried in time
 		}
 	}
@@ -193,6 +204,7 @@ func (a *Applier) apply(b Batch) {
 	for _, d := range a.index.Apply(b) {
 		a.source.Reread(d.Relation, fmt.Sprintf("%d rows were removed on the source that it does not have", d.Rows))
 	}
+	a.partial = b.Partial
 	a.applied = a.applied || len(b.Changes)+len(b.Transitions) > 0
 	a.urgent = a.urgent || becameLive(b)
 	a.source.Applied()

@@ -33,6 +33,15 @@ type SourceStatus struct {
 	PositionAge  time.Duration // since the position last moved; negative for never
 
 	Readings []Reading // by relation
+	Huge     Huge
+}
+
+// Huge is a transaction that is too large to be applied as one, zero while there
+// is none: how many changes of edges have come, and how many of them answers may
+// show already. The position has it when all are applied.
+type Huge struct {
+	Changes uint64 `json:"changes"`
+	Applied uint64 `json:"applied"`
 }
 
 // CheckpointStatus is how checkpoints went.
@@ -79,6 +88,7 @@ type sourceStatus struct {
 	HeartbeatAge seconds     `json:"heartbeat_age_seconds"`
 	PositionAge  seconds     `json:"position_age_seconds"`
 	Reconnects   uint64      `json:"reconnects"`
+	Huge         Huge        `json:"huge_transaction,omitzero"`
 }
 
 type checkpointStatus struct {
@@ -131,6 +141,7 @@ func describeSource(s SourceStatus) sourceStatus {
 		HeartbeatAge: seconds(s.HeartbeatAge),
 		PositionAge:  seconds(s.PositionAge),
 		Reconnects:   s.Reconnects,
+		Huge:         s.Huge,
 	}
 }
 

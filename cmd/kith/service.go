@@ -235,6 +235,7 @@ func followerOptions(c *config.Config, identity [16]byte, logger *slog.Logger) c
 		},
 		ServerID: c.Source.ServerID,
 		UUID:     followerUUID(identity),
+		SpillDir: c.Checkpoint.Dir,
 		Logger:   logger,
 	}
 	if o.ServerID == 0 {
@@ -296,6 +297,7 @@ func (s sourceStatus) Status() query.SourceStatus {
 		HeartbeatAge: age(status.HeardAt),
 		PositionAge:  age(status.PositionAt),
 		Readings:     readings,
+		Huge:         query.Huge(status.Huge),
 	}
 }
 
