@@ -42,7 +42,8 @@ type Options struct {
 	// the server: MySQL, and MariaDB from 11.4, make their own certificates.
 	TLS *TLSFiles
 
-	// Args are further arguments of the server; they override ours.
+	// Args are further arguments of the server; they override ours, also those
+	// that its datadir is made with.
 	Args []string
 
 	// Logger is told of starts and stops. Nil means nobody.
@@ -146,7 +147,7 @@ func makeDir(dir string) (string, error) {
 // begin brings a new server up.
 func (s *Server) begin(ctx context.Context) error {
 	began := time.Now()
-	source, err := template(ctx, s.options.Binary)
+	source, err := template(ctx, s.options.Binary, datadirArgs(s.options.Args))
 	if err != nil {
 		return err
 	}

@@ -282,8 +282,8 @@ func TestManyAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		left, err := os.ReadDir(cache)
-		if err != nil || len(left) != 1 || left[0].Name() != templateName(b) {
-			t.Errorf("cache = %v, %v, want %s alone", left, err, templateName(b))
+		if err != nil || len(left) != 1 || left[0].Name() != templateName(b, nil) {
+			t.Errorf("cache = %v, %v, want %s alone", left, err, templateName(b, nil))
 		}
 	})
 }

@@ -13,17 +13,17 @@ import (
 )
 
 // template returns a datadir of a server that has never run, made at the first
-// call for this server program and kept in the user's cache folder. Callers
-// copy it and never write to it.
+// call for this server program and these arguments, and kept in the user's cache
+// folder. Callers copy it and never write to it.
 //
 // Several processes may get here at once: each makes its own under another
 // name, and the first to rename it wins.
-func template(ctx context.Context, b Binary) (string, error) {
+func template(ctx context.Context, b Binary, args []string) (string, error) {
 	cache, err := cacheDir()
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(cache, templateName(b))
+	dir := filepath.Join(cache, templateName(b, args))
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
@@ -38,7 +38,7 @@ func template(ctx context.Context, b Binary) (string, error) {
 	if err != nil {
 		return "", errors.Join(err, os.RemoveAll(work))
 	}
-	err = publishTemplate(ctx, b, filepath.Join(work, "data"), dir)
+	err = publishTemplate(ctx, b, args, filepath.Join(work, "data"), dir)
 	if err := errors.Join(err, sweep.close()); err != nil {
 		return "", err
 	}
@@ -47,8 +47,8 @@ func template(ctx context.Context, b Binary) (string, error) {
 
 // publishTemplate makes a datadir at work and renames it to dir, unless
 // somebody else was faster.
-func publishTemplate(ctx context.Context, b Binary, work, dir string) error {
-	if err := initialize(ctx, b, work); err != nil {
+func publishTemplate(ctx context.Context, b Binary, args []string, work, dir string) error {
+	if err := initialize(ctx, b, args, work); err != nil {
 		return fmt.Errorf("make a template datadir for %s: %w", b, err)
 	}
 	err := os.Rename(work, dir)
@@ -72,17 +72,28 @@ func cacheDir() (string, error) {
 // templateName tells apart everything that a datadir depends on. The path of
 // the program is part of it, so that another build of the same version never
 // meets files that are not its own.
-func templateName(b Binary) string {
+func templateName(b Binary, args []string) string {
 	h := sha256.New()
-	fmt.Fprintln(h, b.Path, bootstrapPrologue, initArgs(b.Flavor, "DIR", "TMP"))
+	fmt.Fprintln(h, b.Path, bootstrapPrologue, initArgs(b.Flavor, args, "DIR", "TMP"))
 	return fmt.Sprintf("%s-%s-%x", strings.ToLower(b.Flavor.String()), b.Version, h.Sum(nil)[:6])
+}
+
+// datadirArgs are those of a server's arguments that its datadir must have been
+// made with.
+func datadirArgs(args []string) (ofDatadir []string) {
+	for _, arg := range args {
+		if strings.HasPrefix(arg, "--lower-case-table-names=") {
+			ofDatadir = append(ofDatadir, arg)
+		}
+	}
+	return ofDatadir
 }
 
 // initArgs make a datadir in dir with temporary files in tmp, small and without waiting for the disk: what
 // is half made is never used.
-func initArgs(f Flavor, dir, tmp string) []string {
+func initArgs(f Flavor, given []string, dir, tmp string) []string {
 	args := append([]string{"--no-defaults"}, userArgs()...)
-	args = append(args,
+	args = append(append(args, given...),
 		"--datadir="+dir,
 		"--tmpdir="+tmp,
 		"--disable-log-bin",
@@ -103,12 +114,12 @@ func initArgs(f Flavor, dir, tmp string) []string {
 
 // initialize makes a datadir at dir with the account root@localhost, without a
 // password.
-func initialize(ctx context.Context, b Binary, dir string) error {
+func initialize(ctx context.Context, b Binary, args []string, dir string) error {
 	tmp := filepath.Join(filepath.Dir(dir), "tmp")
 	if err := os.Mkdir(tmp, 0o700); err != nil {
 		return err
 	}
-	cmd := exec.Command(b.Path, initArgs(b.Flavor, dir, tmp)...)
+	cmd := exec.Command(b.Path, initArgs(b.Flavor, args, dir, tmp)...)
 	if b.Flavor == MariaDB {
 		script, err := bootstrapScript(ctx, b)
 		if err != nil {
