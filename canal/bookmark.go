@@ -43,7 +43,7 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 	if !f.started {
 		return nil, nil
 	}
-	if f.parts != nil {
+	if f.parts != nil && f.parts.begun {
 		panic("canal: a bookmark is asked for within a transaction")
 	}
 	position := f.tracker.Position()

@@ -85,6 +85,7 @@ func (a *assembler) endHuge() {
 // parts is a huge group that is being handed over.
 type parts struct {
 	leftOut []bool // by relation: the group is nothing to it
+	begun   bool   // some of it is handed over
 }
 
 // partChanges is how many changes go into a part of a huge group at least: they
@@ -109,6 +110,7 @@ func (f *Follower) nextPart(ctx context.Context) error {
 		return err
 	}
 	a, leftOut := f.assembler, f.parts.leftOut
+	f.parts.begun = true
 	for most := min(partChanges, a.spill.most); len(f.changes) < most; {
 		start := len(f.changes)
 		var err error

@@ -60,6 +60,7 @@ func (s *source) options(t *testing.T, schema string, relations ...string) canal
 		ServerID:  id,
 		UUID:      fmt.Sprintf("00000000-0000-4000-8000-%012x", id),
 		Heartbeat: heartbeat,
+		SpillDir:  t.TempDir(),
 		Logger:    slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	for _, r := range relations {

@@ -27,6 +27,7 @@ type play struct {
 	output   io.Writer // of kith's log
 	schema   string
 	dir      string // of kith's checkpoints
+	memory   int    // of kith for the changes of a transaction, in bytes; 0 for the usual
 	sessions map[string]*sql.Conn
 	globals  map[string]string // what they were before the script
 	board    *switchboard
@@ -61,6 +62,10 @@ func (p *play) run(b block) (string, error) {
 		return "", p.setGlobals(ctx, b.input)
 	case "source":
 		return "", p.turnSource(ctx, arguments)
+	case "memory":
+		changes, err := strconv.Atoi(strings.Join(arguments, " "))
+		p.memory = changes * changeSize
+		return "", err
 	case "follow":
 		if err := p.start(arguments); err != nil {
 			return "", err
@@ -95,6 +100,9 @@ func (p *play) run(b block) (string, error) {
 		return "", fmt.Errorf("unknown command %q", name)
 	}
 }
+
+// changeSize is what a change takes of kith's memory, in bytes.
+const changeSize = 24
 
 // rowsFile has rows of two columns.
 const rowsFile = "testdata/follow/rows.tsv"

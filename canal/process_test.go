@@ -146,6 +146,9 @@ func (p *play) start(relations []string) error {
 func (p *play) options(relations []string) canal.Options {
 	id := 1<<31 + serverIDs.Add(1)
 	o := canal.Options{
+		SpillDir:    p.dir,
+		GroupMemory: p.memory,
+
 		Address:   p.board.Addr().String(),
 		User:      p.source.User(),
 		Password:  func() (string, error) { return p.source.Password(), nil },

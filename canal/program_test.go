@@ -99,6 +99,10 @@ func (w *scriptWriter) write() {
 		"CREATE TABLE p (a INT, b INT, PRIMARY KEY (a, b))",
 		"INSERT INTO t (a, b) VALUES (1, 1), (1, 2), (2, 1), (3, 3)", "INSERT INTO one VALUES (1, 1), (2, NULL), (3, 2)",
 		"INSERT INTO l VALUES (1, 1), (2, NULL)", "INSERT INTO p VALUES (1, 1)")
+	// Most transactions are huge to a kith with little memory.
+	if changes := w.n(4, "memory"); changes > 0 {
+		w.add("memory", strconv.Itoa(changes))
+	}
 	w.add("follow", "t.a.b", "t.b.a", "one.a.b", "one.b.a", "l.a.b", "p.b.a")
 	for range rapid.IntRange(1, 25).Draw(w.t, "steps") {
 		w.step()
