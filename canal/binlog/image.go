@@ -18,10 +18,17 @@ const (
 	Negative // Bits is the number in two's complement
 )
 
-// Value is the value of an integer column in a row.
+// Value is the value of a column in a row, as far as a number can be; see
+// NewRowReader.
 type Value struct {
 	Bits  uint64 // 0 if Absent or Null
 	State ValueState
+}
+
+// slots are where an image's values go.
+type slots struct {
+	values []Value
+	bytes  [][]byte // of columns that are no integers, as they stand in the row
 }
 
 // wanted is a column whose values are to be read.
@@ -30,6 +37,18 @@ type wanted struct {
 	slot   int   // of its Value
 	shift  uint8 // 64 less the column's bits
 	signed bool
+	prefix int   // bytes of a length before the value
+	decode ofRow // nil for integers, which are little-endian
+}
+
+// take puts the value of size bytes at data[at:] into its slot.
+func (w *wanted) take(data []byte, at, size int, to *slots) {
+	if w.decode == nil {
+		to.values[w.slot] = w.read(data, at)
+		return
+	}
+	raw := data[at+w.prefix : at+size]
+	to.values[w.slot], to.bytes[w.slot] = w.decode(raw), raw
 }
 
 // read returns the integer at data[at:], all of whose bytes are there.
@@ -81,13 +100,13 @@ type image struct {
 // lead is a wanted column at a fixed place.
 type lead struct {
 	wanted
-	at int // behind the null bits
+	at, size int // behind the null bits
 }
 
 // prepare makes the image one of the columns whose bits are set, keeping what
 // it has if those are the same as before. Fields and wants are of all columns,
 // wants ordered by column. Values absent from the image are set so.
-func (m *image) prepare(columns []byte, fields []field, wants []wanted, values []Value) {
+func (m *image) prepare(columns []byte, fields []field, wants []wanted, to *slots) {
 	if m.columns != nil && bytes.Equal(m.columns, columns) {
 		return
 	}
@@ -100,7 +119,8 @@ func (m *image) prepare(columns []byte, fields []field, wants []wanted, values [
 	}
 	m.nulls = (len(m.fields) + 7) / 8
 	m.nullMask = 0xff >> (-len(m.fields) & 7)
-	clear(values)
+	clear(to.values)
+	clear(to.bytes)
 	for _, w := range wants {
 		if bitSet(columns, w.column) {
 			m.wants = append(m.wants, w)
@@ -116,7 +136,7 @@ func (m *image) prepareLead() {
 			return
 		}
 		for range f.wanted {
-			m.lead = append(m.lead, lead{wanted: m.wants[len(m.lead)], at: m.leadSize})
+			m.lead = append(m.lead, lead{wanted: m.wants[len(m.lead)], at: m.leadSize, size: f.size})
 		}
 		m.leadSize += f.size
 		m.leadFields++
@@ -124,29 +144,29 @@ func (m *image) prepareLead() {
 }
 
 // read reads the image that begins at data[at:] and returns where it ends.
-func (m *image) read(data []byte, at int, values []Value) (int, error) {
+func (m *image) read(data []byte, at int, to *slots) (int, error) {
 	start := at + m.nulls
 	end := start + m.leadSize
 	if end > len(data) || m.anyNull(data[at:start]) {
-		return m.readNulls(data, at, values)
+		return m.readNulls(data, at, to)
 	}
 	for i := range m.lead {
 		l := &m.lead[i]
-		values[l.slot] = l.read(data, start+l.at)
+		l.take(data, start+l.at, l.size, to)
 	}
 	if m.leadFields == len(m.fields) {
 		return end, nil
 	}
-	return m.readFields(data, end, nil, m.leadFields, len(m.lead), values)
+	return m.readFields(data, end, nil, m.leadFields, len(m.lead), to)
 }
 
 // readNulls does what read does where a column is NULL or the image ends early.
-func (m *image) readNulls(data []byte, at int, values []Value) (int, error) {
+func (m *image) readNulls(data []byte, at int, to *slots) (int, error) {
 	start := at + m.nulls
 	if start > len(data) {
 		return 0, fmt.Errorf("%d bytes where null bits take %d", len(data)-at, m.nulls)
 	}
-	return m.readFields(data, start, data[at:start], 0, 0, values)
+	return m.readFields(data, start, data[at:start], 0, 0, to)
 }
 
 // anyNull says whether a column's null bit is set. Bits beyond the last column
@@ -169,7 +189,7 @@ func (m *image) anyNull(nulls []byte) bool {
 
 // readFields reads the values from field next on, of which the first wanted is
 // wants[want], and returns where they end. Without nulls no field is NULL.
-func (m *image) readFields(data []byte, at int, nulls []byte, next, want int, values []Value) (int, error) {
+func (m *image) readFields(data []byte, at int, nulls []byte, next, want int, to *slots) (int, error) {
 	for i := next; i < len(m.fields); i++ {
 		f := &m.fields[i]
 		wants := m.wants[want : want+f.wanted]
@@ -179,7 +199,7 @@ func (m *image) readFields(data []byte, at int, nulls []byte, next, want int, va
 				return 0, fmt.Errorf("column %d is NULL and may not be", f.column)
 			}
 			for _, w := range wants {
-				values[w.slot] = Value{State: Null}
+				to.values[w.slot], to.bytes[w.slot] = Value{State: Null}, nil
 			}
 			continue
 		}
@@ -188,7 +208,7 @@ func (m *image) readFields(data []byte, at int, nulls []byte, next, want int, va
 			return 0, err
 		}
 		for j := range wants {
-			values[wants[j].slot] = wants[j].read(data, at)
+			wants[j].take(data, at, size, to)
 		}
 		at += size
 	}

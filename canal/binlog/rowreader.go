@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// RowReader reads chosen integer columns out of the rows of one table. It
+// RowReader reads chosen columns out of the rows of one table. It
 // allocates when it is made and when events hold other columns than before,
 // never per row. It is not for concurrent use.
 type RowReader struct {
@@ -21,15 +21,22 @@ type RowReader struct {
 	row           int // its number in the event
 	blank         bool
 	before, after image
-	values        [2][]Value // before, after
+	slots         [2]slots // before, after
 	err           error
 }
 
 // NewRowReader returns a reader of the columns, numbered from 0, that t
 // describes. Where t does not tell signedness, unsigned[i] says what the schema
-// has for columns[i]. The columns must be integers: anything else, a column
-// that is not there, or one anywhere in the table whose size in a row is not
-// known, is an error. A column may be asked for more than once.
+// has for columns[i]. A column that is not there, or one anywhere in the table
+// whose size in a row is not known, is an error. A column may be asked for more
+// than once.
+//
+// The value of an integer, of a BIT and of a YEAR is the number that it is, that
+// of an ENUM the number of its label, from 1, and of a SET a bit for each label,
+// the first in the lowest. DATE, DATETIME and TIMESTAMP are as DateTime has them,
+// TIME as TimeOfDay. Strings and DECIMAL (see Column.AppendDecimal) are no
+// numbers: their Value says whether they are there, and their bytes what they are.
+// Other types, such as FLOAT and JSON, are an error.
 func NewRowReader(t *TableMap, columns []int, unsigned []bool) (*RowReader, error) {
 	if len(columns) != len(unsigned) {
 		return nil, fmt.Errorf("read %s.%s: %d columns, signedness of %d", t.Schema, t.Name, len(columns), len(unsigned))
@@ -50,19 +57,28 @@ func NewRowReader(t *TableMap, columns []int, unsigned []bool) (*RowReader, erro
 			return nil, fmt.Errorf("read column %d of %s.%s: it has %d", i, t.Schema, t.Name, len(t.Columns))
 		}
 		column := t.Columns[i]
-		size := column.integerSize()
-		if size == 0 {
-			return nil, fmt.Errorf("read column %d of %s.%s: %s is no integer type: %w", i, t.Schema, t.Name, column.Type, ErrUnsupported)
+		decode, ok := column.decoding()
+		if !ok {
+			return nil, fmt.Errorf("read column %d of %s.%s: values of %s are not read: %w", i, t.Schema, t.Name, column.Type, ErrUnsupported)
 		}
-		isUnsigned := unsigned[slot]
-		if t.HasSignedness {
-			isUnsigned = column.Unsigned
+		w := wanted{column: i, slot: slot, decode: decode}
+		switch size := r.fields[i].size; {
+		case decode != nil && r.fields[i].prefixed:
+			w.prefix = size
+		case decode == nil:
+			isUnsigned := unsigned[slot]
+			if t.HasSignedness {
+				isUnsigned = column.Unsigned
+			}
+			w.shift, w.signed = uint8(64-8*size), !isUnsigned && column.integerSize() > 0
 		}
-		r.wants = append(r.wants, wanted{column: i, slot: slot, shift: uint8(64 - 8*size), signed: !isUnsigned})
+		r.wants = append(r.wants, w)
 		r.fields[i].wanted++
 	}
 	slices.SortFunc(r.wants, func(a, b wanted) int { return a.column - b.column })
-	r.values = [2][]Value{make([]Value, len(columns)), make([]Value, len(columns))}
+	for i := range r.slots {
+		r.slots[i] = slots{make([]Value, len(columns)), make([][]byte, len(columns))}
+	}
 	return r, nil
 }
 
@@ -84,11 +100,11 @@ func (r *RowReader) Reset(rows Rows) {
 	}
 	held := 0
 	if rows.Kind != Insert {
-		r.before.prepare(rows.Before, r.fields, r.wants, r.values[0])
+		r.before.prepare(rows.Before, r.fields, r.wants, &r.slots[0])
 		held += len(r.before.fields)
 	}
 	if rows.Kind != Delete {
-		r.after.prepare(rows.After, r.fields, r.wants, r.values[1])
+		r.after.prepare(rows.After, r.fields, r.wants, &r.slots[1])
 		held += len(r.after.fields)
 	}
 	if held == 0 {
@@ -110,13 +126,13 @@ func (r *RowReader) Next() bool {
 	at := r.at
 	var err error
 	if r.kind != Insert {
-		at, err = r.before.read(r.data, at, r.values[0])
+		at, err = r.before.read(r.data, at, &r.slots[0])
 	}
 	if err == nil && r.kind == PartialUpdate {
 		at, err = r.skipPartial(at)
 	}
 	if err == nil && r.kind != Delete {
-		at, err = r.after.read(r.data, at, r.values[1])
+		at, err = r.after.read(r.data, at, &r.slots[1])
 	}
 	if err != nil {
 		r.fail("%s.%s, row %d: %v", r.table.Schema, r.table.Name, r.row, err)
@@ -155,7 +171,7 @@ func (r *RowReader) Before() []Value {
 	if r.kind == Insert {
 		return nil
 	}
-	return r.values[0]
+	return r.slots[0].values
 }
 
 // After returns the values of the row as it is now; nil if the rows were
@@ -165,8 +181,16 @@ func (r *RowReader) After() []Value {
 	if r.kind == Delete {
 		return nil
 	}
-	return r.values[1]
+	return r.slots[1].values
 }
+
+// BytesBefore returns the bytes of the row as it was, of columns that are no
+// integers, in the order of Before; nil for the others and where there are none.
+// They alias the event.
+func (r *RowReader) BytesBefore() [][]byte { return r.slots[0].bytes }
+
+// BytesAfter does the same for the row as it is now.
+func (r *RowReader) BytesAfter() [][]byte { return r.slots[1].bytes }
 
 // Err returns the error that ended the iteration, nil if it was the end.
 func (r *RowReader) Err() error { return r.err }
