@@ -77,10 +77,11 @@ func (a *assembler) query(e binlog.Event) (bool, error) {
 		}
 	case statement.Keeps:
 		for _, t := range effect.Tables {
-			a.reconsider(t)
+			a.reconsider(t, effect.Unique)
 		}
 	case statement.Extends:
 		for _, t := range effect.Tables {
+			a.reconsider(t, effect.Unique)
 			a.extend(t, fmt.Sprintf("its definition may have changed: %s", excerpt(q.SQL)))
 		}
 	case statement.Changes:
@@ -149,10 +150,15 @@ func (a *assembler) clear(t statement.Table) {
 }
 
 // reconsider has a table looked at again that could not be followed as it was.
-func (a *assembler) reconsider(t statement.Table) {
+// Rows from before a unique key was added may have held the same edge, so a
+// reading that took the table for one where none do begins anew.
+func (a *assembler) reconsider(t statement.Table, unique bool) {
 	for _, f := range a.followsOf(a.keyOf(t.Schema, t.Name)) {
-		if f.state == indexer.Halted {
+		switch {
+		case f.state == indexer.Halted:
 			a.doubt(f, "its definition has changed")
+		case unique && f.state != indexer.Live && !f.counted:
+			a.doubt(f, "a unique key was added while it was being read")
 		}
 	}
 }

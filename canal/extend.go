@@ -27,7 +27,6 @@ func (a *assembler) extend(t statement.Table, reason string) {
 	for _, c := range a.cascades[key] {
 		c.ancestor.extend()
 	}
-	a.reconsider(t)
 }
 
 func (t *table) extend() { t.Extended, t.Fingerprint = true, 0 }

@@ -90,6 +90,32 @@ func TestUnknownEventBetweenGroupsDoubts(t *testing.T) {
 	}
 }
 
+// Rows from before the key may hold the same edge, and a reading that is of a
+// later moment takes them for a set.
+func TestUniqueKeyAddedWhileTheTableIsReadDoubts(t *testing.T) {
+	for _, c := range []struct {
+		sql     string
+		state   indexer.State
+		counted bool
+		doubts  int
+	}{
+		{"ALTER TABLE s.t ADD UNIQUE KEY (a, b)", indexer.Stale, false, 1},
+		{"CREATE UNIQUE INDEX i ON s.t (a, b)", indexer.Loading, false, 1},
+		{"ALTER TABLE s.t ADD COLUMN c INT, ADD UNIQUE KEY (a, b)", indexer.Stale, false, 1},
+		{"ALTER TABLE s.t ADD UNIQUE KEY (a, b)", indexer.Stale, true, 0},
+		{"ALTER TABLE s.t ADD UNIQUE KEY (a, b)", indexer.Live, false, 0},
+		{"ALTER TABLE s.t ADD KEY (a, b)", indexer.Stale, false, 0},
+	} {
+		f := reviewFollower(t)
+		f.assembler.named = true
+		f.assembler.follows[0].state, f.assembler.follows[0].counted = c.state, c.counted
+		groups := f.feed(t, formatOf(), anonymousOf(300), queryOf(400, c.sql))
+		if len(groups) != 1 || len(groups[0].doubts) != c.doubts {
+			t.Errorf("%s, while it is %s, counted %v: groups %+v, want one with %d doubts", c.sql, c.state, c.counted, groups, c.doubts)
+		}
+	}
+}
+
 func TestRollbackToAnUnknownSavepointDoubts(t *testing.T) {
 	f := reviewFollower(t)
 	groups := f.feed(t, formatOf(), anonymousOf(300), queryOf(400, "BEGIN"), queryOf(500, "SAVEPOINT `é`"),

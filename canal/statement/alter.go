@@ -49,7 +49,9 @@ func (r *reading) alterTable() Effect {
 func (r *reading) alteration() Kind {
 	switch {
 	case r.accept("ADD"):
-		if kind := r.acceptAny("UNIQUE", "FULLTEXT", "SPATIAL"); r.acceptAny("INDEX", "KEY") || kind {
+		unique := r.accept("UNIQUE")
+		if kind := unique || r.acceptAny("FULLTEXT", "SPATIAL"); r.acceptAny("INDEX", "KEY") || kind {
+			r.unique = r.unique || unique
 			r.clause()
 			return Keeps
 		}
@@ -121,9 +123,10 @@ func (r *reading) clause() {
 	}
 }
 
-// createIndex reads CREATE INDEX [IF NOT EXISTS] name [USING type] ON table ...
+// createIndex reads CREATE [UNIQUE ...] INDEX [IF NOT EXISTS] name [USING type] ON table ...
 func (r *reading) createIndex() Effect {
 	for r.tok.kind != end && !r.tok.is("ON") {
+		r.unique = r.unique || r.tok.is("UNIQUE")
 		r.advance()
 	}
 	if r.accept("ON") {

@@ -73,6 +73,7 @@ func (k Kind) String() string {
 type Effect struct {
 	Kind      Kind
 	OnePhase  bool    // XACommit without a prepare before it
+	Unique    bool    // Keeps and Extends with a unique key that is added
 	Tables    []Table // followed tables, each once, in the order of New
 	Savepoint string  // its name, in lower case
 	XID       XID

@@ -259,7 +259,7 @@ func (r *reading) create() Effect {
 			return r.definition()
 		}
 		return r.inert()
-	case r.acceptAny("UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR", "ONLINE", "OFFLINE"), r.tok.is("INDEX"):
+	case isAnyOf(r.tok, "UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR", "ONLINE", "OFFLINE", "INDEX"):
 		if replaces { // perhaps the index that keeps the edges unique
 			return r.definition()
 		}

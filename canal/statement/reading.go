@@ -34,6 +34,8 @@ type reading struct {
 	tok   token
 	whole scanner // at the first byte, for a second pass
 	hits  hits
+
+	unique bool // a unique key is added
 }
 
 func (r *reading) advance() { r.tok = r.scanner.next() }
@@ -162,7 +164,7 @@ func (r *reading) unreadable() Effect {
 // of is an effect on the tables hit, and none if there are none.
 func (r *reading) of(kind Kind) Effect {
 	if tables := r.hits.tables(); tables != nil {
-		return Effect{Kind: kind, Tables: tables}
+		return Effect{Kind: kind, Tables: tables, Unique: r.unique}
 	}
 	return Effect{Kind: Harmless}
 }

@@ -97,6 +97,9 @@ func describe(e Effect) string {
 	if e.OnePhase {
 		parts = append(parts, "one-phase")
 	}
+	if e.Unique {
+		parts = append(parts, "unique")
+	}
 	return strings.Join(parts, " ")
 }
 
