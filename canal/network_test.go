@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kithdb/kith/canal/sandbox"
 	"github.com/kithdb/kith/indexer"
@@ -210,6 +211,28 @@ func TestPositionMovesForForeignTransactions(t *testing.T) {
 		}
 		if bookmark := k.bookmark(); !bytes.Contains(bookmark, []byte(k.follower.Position())) {
 			t.Errorf("bookmark %s lacks position %s", bookmark, k.follower.Position())
+		}
+	})
+}
+
+// TestStalledIndexKeepsTheConnection holds the index up for longer than the source
+// would wait, as it is set, for somebody to take what it sends.
+func TestStalledIndexKeepsTheConnection(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		s.setGlobal(t, "net_write_timeout", "1")
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE large (a INT, b INT, x LONGBLOB, PRIMARY KEY (a, b))")
+		k := s.follow(t, schema, "large.a.b")
+		k.exact()
+		k.mu.Lock() // which the next batch waits for
+		for i := range 24 {
+			s.run(t, schema, fmt.Sprintf("INSERT INTO large VALUES (%d, 1, REPEAT('x', 1000000))", i)) // more than the sockets hold
+		}
+		<-time.After(2 * time.Second)
+		k.mu.Unlock()
+		k.exact()
+		if n := k.follower.Status().Reconnects; sum(n) > 0 {
+			t.Errorf("reconnects = %v, want none", n)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -112,31 +113,66 @@ func TestGoroutinesStartAtTheRoof(t *testing.T) {
 // Every file and every name of ours that ARCHITECTURE.md puts in backquotes
 // must exist.
 func TestArchitectureNamesExist(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "ARCHITECTURE.md"))
+	text := checkNames(t, "ARCHITECTURE.md")
+	if lines := strings.Count(text, "\n"); lines > 200 {
+		t.Errorf("ARCHITECTURE.md has %d lines, more than 200", lines)
+	}
+}
+
+// What docs/following.md says of the rules of following is shown by tests that
+// exist, for each rule that is kept.
+func TestFollowingIsShown(t *testing.T) {
+	text := checkNames(t, "docs/following.md")
+	rules := 0
+	for line := range strings.Lines(text) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 5 || strings.TrimSpace(cells[1]) == "" || !strings.ContainsAny(cells[1], "0123456789") {
+			continue
+		}
+		rules++
+		if number := strings.TrimSpace(cells[1]); number != strconv.Itoa(rules) {
+			t.Errorf("rule %s stands where %d is expected", number, rules)
+		}
+		if !strings.Contains(cells[3], "not yet") && !strings.Contains(cells[4], "`") {
+			t.Errorf("rule %d is shown by no test: %s", rules, line)
+		}
+	}
+	if rules != 50 {
+		t.Errorf("docs/following.md has %d rules, want 50", rules)
+	}
+}
+
+// checkNames checks that what a page of ours puts in backquotes exists, as far as
+// it is a file, a script or a name of code, and returns the page.
+func checkNames(t *testing.T, page string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", page))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if lines := strings.Count(string(text), "\n"); lines > 200 {
-		t.Errorf("ARCHITECTURE.md has %d lines, more than 200", lines)
-	}
 	names := declared(t)
 	identifier := regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$`)
-	test := regexp.MustCompile(`^Test[A-Za-z0-9_]+$`)
+	test := regexp.MustCompile(`^(Test|Fuzz)[A-Za-z0-9_]+$`)
 	for _, match := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(string(text), -1) {
 		name := match[1]
 		switch {
+		case strings.HasSuffix(name, ".txt"):
+			if !exists("canal/testdata/follow/" + name) {
+				t.Errorf("%s names script %s, and there is no such file", page, name)
+			}
 		case strings.HasSuffix(name, ".go") || strings.HasPrefix(name, "canal/") || strings.HasPrefix(name, "indexer/"):
 			if !exists(name) {
-				t.Errorf("ARCHITECTURE.md names %s, and there is no such file", name)
+				t.Errorf("%s names %s, and there is no such file", page, name)
 			}
 		case identifier.MatchString(name), test.MatchString(name):
 			for part := range strings.SplitSeq(name, ".") {
 				if !names[part] {
-					t.Errorf("ARCHITECTURE.md names %s, and nothing is called %s", name, part)
+					t.Errorf("%s names %s, and nothing is called %s", page, name, part)
 				}
 			}
 		}
 	}
+	return string(text)
 }
 
 // exists finds a path from the top of the project, or a file in the package of
