@@ -1,11 +1,13 @@
 package canal_test
 
 import (
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/kithdb/kith/canal/sandbox"
+	"github.com/kithdb/kith/indexer"
 )
 
 // TestFailoverToAReplicaThatLags moves a follower to a replica that lacks what is
@@ -92,5 +94,137 @@ func TestSameFollowerTwice(t *testing.T) {
 		if n := first.follower.Status().Reconnects["position-lost"]; n > 0 {
 			t.Errorf("the first took it for a lost position")
 		}
+	})
+}
+
+// A source that has begun its binlog anew has no place for our position.
+func TestPositionBeyondTheBinlogIsLost(t *testing.T) {
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		s := startSource(t, withoutGTIDs(o))
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE f (a INT, b INT, PRIMARY KEY (a, b))")
+		for i := range 50 {
+			s.run(t, schema, fmt.Sprintf("INSERT INTO f VALUES (%d, 1)", i))
+		}
+		k := s.follow(t, schema, "f.a.b")
+		k.exact()
+		position := k.bookmark()
+		reset := "RESET MASTER"
+		if s.atLeast(sandbox.MySQL, "8.4") {
+			reset = "RESET BINARY LOGS AND GTIDS"
+		}
+		s.run(t, schema, reset, "INSERT INTO f VALUES (100, 1)")
+		if s.isMaria() || s.gtid {
+			return // these wait a minute for the source to catch up
+		}
+		o2 := k.options
+		o2.Bookmark, o2.States = position, []indexer.State{indexer.Live}
+		k = s.start(t, o2, k.index)
+		k.wait("read the table again", func() bool { return k.index.Contains(0, 100, 1) })
+		k.exact()
+	})
+}
+
+// The end of the binlog is reached though it holds no transaction.
+func TestPositionOfAFreshBinlogIsReached(t *testing.T) {
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		s := startSource(t, withoutGTIDs(o))
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE f (a INT, b INT, PRIMARY KEY (a, b))")
+		k := s.follow(t, schema, "f.a.b")
+		k.exact()
+		s.run(t, schema, "FLUSH BINARY LOGS")
+		k.exact()
+	})
+}
+
+// The binlog must come from the server that was checked, also where an address
+// leads to several.
+func TestBinlogOfAnotherServerIsNotFollowed(t *testing.T) {
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		o = withoutGTIDs(o)
+		a, b := startSource(t, o), startSource(t, o)
+		schema := a.schema(t)
+		for _, s := range []*source{a, b} {
+			s.run(t, "", "CREATE DATABASE IF NOT EXISTS "+schema, "GRANT SELECT, LOCK TABLES ON "+schema+".* TO '"+s.User()+"'@'%'")
+			s.run(t, schema, "CREATE TABLE f (a INT, b INT, PRIMARY KEY (a, b))", "INSERT INTO f VALUES (1, 2)")
+		}
+		if a.Password() != b.Password() {
+			b.run(t, "", "ALTER USER '"+b.User()+"'@'%' IDENTIFIED BY '"+a.Password()+"'")
+		}
+		first := newSwitchboard(t, func(int64) string { return a.Address() })
+		options := a.options(t, schema, "f.a.b")
+		options.Address = first.Addr().String()
+		k := a.start(t, options, newIndex(relationsOf(options)))
+		k.exact()
+		k.halt()
+		connections := first.accepted.Load() // the last of them is for the binlog
+
+		second := newSwitchboard(t, func(n int64) string {
+			if n == connections {
+				return b.Address()
+			}
+			return a.Address()
+		})
+		options = a.options(t, schema, "f.a.b")
+		options.Address = second.Addr().String()
+		k = a.start(t, options, newIndex(relationsOf(options)))
+		k.wait("connect again", func() bool {
+			var n uint64
+			for _, r := range k.follower.Status().Reconnects {
+				n += r
+			}
+			return n > 0
+		})
+		k.exact()
+	})
+}
+
+// A replica that hides cascades must not inherit the trust in its primary.
+func TestCascadesAreCheckedAgainOnAnotherServer(t *testing.T) {
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		primary := startSource(t, o)
+		schema := primary.schema(t)
+		primary.run(t, schema, "CREATE TABLE users (id INT PRIMARY KEY)",
+			"CREATE TABLE kin (a INT, b INT, PRIMARY KEY (a, b), FOREIGN KEY (a) REFERENCES users (id) ON DELETE CASCADE)",
+			"INSERT INTO users VALUES (1), (2)", "INSERT INTO kin VALUES (1, 2), (2, 1)")
+		if !primary.atLeast(sandbox.MySQL, "9.6") {
+			return // they never log it, or always
+		}
+		if !o.GTID { // positions do not outlive the move
+			primary.follow(t, schema, "kin.a.b").exact()
+			return
+		}
+		replica, err := sandbox.StartReplica(testContext(t), primary.Server,
+			sandbox.Options{Fast: true, Args: []string{"--innodb-native-foreign-keys=ON"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { replica.Close() })
+		(&source{replica, true}).run(t, "", "SET sql_log_bin = 0", "GRANT SELECT ON "+schema+".* TO '"+replica.User()+"'@'%'")
+		var moved atomic.Bool
+		board := newSwitchboard(t, func(int64) string {
+			if moved.Load() {
+				return replica.Address()
+			}
+			return primary.Address()
+		})
+		options := primary.options(t, schema, "kin.a.b")
+		options.Address = board.Addr().String()
+		options.Password = func() (string, error) {
+			if moved.Load() {
+				return replica.Password(), nil
+			}
+			return primary.Password(), nil
+		}
+		k := primary.start(t, options, newIndex(relationsOf(options)))
+		k.exact()
+		moved.Store(true)
+		board.cut()
+		k.wait("check again", func() bool { state, _ := k.stateOf("kin.a.b"); return state == indexer.Stale })
+		k.wait("read it again", func() bool { state, _ := k.stateOf("kin.a.b"); return state == indexer.Live })
+		k.doubted("kin.a.b", "foreign keys")
+		(&source{replica, true}).run(t, schema, "SET GLOBAL super_read_only = 0", "SET GLOBAL read_only = 0", "DELETE FROM users WHERE id = 1")
+		k.wait("the cascade", func() bool { return !k.index.Contains(0, 1, 2) })
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kithdb/kith/canal/sandbox"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -182,5 +183,28 @@ func TestForeignKeysWhileTheTableIsRead(t *testing.T) {
 			}
 		}
 		k.exact()
+	})
+}
+
+// The account need not see the parent table to be told of its cascades.
+func TestCascadeFromAnUnreadableParentIsSeen(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		hidden := schema + "_hidden"
+		s.run(t, "", "CREATE DATABASE "+hidden)
+		t.Cleanup(func() { s.run(t, "", "DROP DATABASE "+schema, "DROP DATABASE "+hidden) })
+		s.run(t, schema, "CREATE TABLE "+hidden+".users (id INT PRIMARY KEY)",
+			"CREATE TABLE kin (a INT, b INT, PRIMARY KEY (a, b), FOREIGN KEY (a) REFERENCES "+hidden+".users (id) ON DELETE CASCADE)")
+		if s.atLeast(sandbox.MySQL, "9.6") {
+			s.follow(t, schema, "kin.a.b").exact()
+			return
+		}
+		err := s.follow(t, schema, "kin.a.b").refused()
+		if err == nil || !strings.Contains(err.Error(), "ON DELETE CASCADE") {
+			t.Errorf("following it ended with %v, want a refusal that names the cascade", err)
+		}
+		if !strings.Contains(err.Error(), "GRANT SELECT ON `"+hidden+"`") {
+			t.Errorf("following it ended with %v, want the right that it lacks", err)
+		}
 	})
 }

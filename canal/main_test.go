@@ -132,3 +132,11 @@ func testContext(t *testing.T) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// withoutGTIDs turns off what some servers have on by themselves.
+func withoutGTIDs(o sandbox.Options) sandbox.Options {
+	if o.Binary.Flavor == sandbox.MySQL && !o.GTID {
+		o.Args = append(o.Args, "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF")
+	}
+	return o
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kithdb/kith/canal"
 	"github.com/kithdb/kith/canal/sandbox"
+	"github.com/kithdb/kith/indexer"
 )
 
 // unfit are tables that cannot be followed, each with what the refusal says.
@@ -290,5 +291,57 @@ func TestNamesThatDifferInCase(t *testing.T) {
 		k.exact()
 		k.doubted("CASE_.a.b", "definition may have changed")
 		k.trusted("case_.a.b")
+	})
+}
+
+// What a server's defaults make of our sessions must not change what we read.
+func TestServerDefaultsDoNotReachOurSessions(t *testing.T) {
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		s := startSource(t, o)
+		schema := s.schema(t)
+		s.run(t, schema,
+			"CREATE TABLE follows (a INT, b INT, PRIMARY KEY (a, b))",
+			"INSERT INTO follows VALUES (1,0)"+manyEdges(50),
+			"CREATE TABLE users (id INT PRIMARY KEY)",
+			"CREATE TABLE kin (a INT, b INT, PRIMARY KEY (a, b), FOREIGN KEY (a) REFERENCES users (id) ON DELETE CASCADE)")
+
+		s.run(t, "", "SET GLOBAL sql_select_limit = 20")
+		k := s.follow(t, schema, "follows.a.b")
+		k.wait("read the table", func() bool { return k.index.State(0) == indexer.Live })
+		s.run(t, "", "SET GLOBAL sql_select_limit = 18446744073709551615")
+		k.exact()
+
+		if s.isMaria() || !s.atLeast(sandbox.MySQL, "9.6") { // later ones log the cascade
+			s.setGlobal(t, "sql_quote_show_create", "0")
+			s.run(t, schema, "INSERT INTO users VALUES (1)", "INSERT INTO kin VALUES (1, 2)")
+			k := s.follow(t, schema, "kin.a.b")
+			k.exact()
+			s.run(t, schema, "DELETE FROM users")
+			k.exact()
+		}
+	})
+}
+
+// manyEdges returns n more rows of two integers.
+func manyEdges(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, ",(2,%d)", i)
+	}
+	return b.String()
+}
+
+// A schema that the source leaves out of its binlog cannot be followed.
+func TestSchemaOutsideTheBinlogIsRefused(t *testing.T) {
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		o.Args = []string{"--binlog-ignore-db=unlogged"}
+		s := startSource(t, o)
+		s.run(t, "", "CREATE DATABASE unlogged",
+			"GRANT SELECT ON unlogged.* TO '"+s.User()+"'@'%'",
+			"CREATE TABLE unlogged.follows (a INT, b INT, PRIMARY KEY (a, b))")
+		err := s.follow(t, "unlogged", "follows.a.b").refused()
+		if err == nil || !strings.Contains(err.Error(), "binlog-ignore-db") {
+			t.Errorf("following it ended with %v, want a refusal that names binlog-ignore-db", err)
+		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/kithdb/kith/canal"
+	"github.com/kithdb/kith/canal/sandbox"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -239,4 +240,51 @@ func TestDoubtsNameTheirCause(t *testing.T) {
 		k.exact()
 		k.doubted("t.a.b", "ALTER TABLE t ADD COLUMN y")
 	})
+}
+
+// A commit that the stream tells of before the tables show it must not be
+// missed by a relation that is read at that moment.
+func TestRelationReadWhileACommitIsNotVisible(t *testing.T) {
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		s := startSource(t, o)
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE f (a INT, b INT, PRIMARY KEY (a, b))", "INSERT INTO f VALUES (1, 2)")
+		k := s.follow(t, schema, "f.a.b")
+		k.exact()
+
+		stalled := make(chan error, 1)
+		if s.isMaria() { // commits wait for a replica that there is not
+			s.run(t, "", "SET GLOBAL rpl_semi_sync_master_wait_point = 'AFTER_SYNC'",
+				"SET GLOBAL rpl_semi_sync_master_timeout = 4000", "SET GLOBAL rpl_semi_sync_master_enabled = 1")
+		}
+		go func() {
+			_, err := s.DB().Exec("INSERT INTO " + schema + ".f VALUES (3, 4)")
+			stalled <- err
+		}()
+		k.wait("apply what is being committed", func() bool { return k.index.Contains(0, 3, 4) })
+
+		o2 := s.options(t, schema, "f.a.b", "f.b.a")
+		o2.Bookmark, o2.States = k.bookmark(), []indexer.State{indexer.Live, indexer.Loading}
+		later := s.start(t, o2, indexOf(k, o2))
+		later.catchUp()
+		if err := <-stalled; err != nil {
+			t.Fatal(err)
+		}
+		later.exact()
+	})
+}
+
+// indexOf returns an index of o's relations, the first of which has the edges
+// that k's has for keys below 10.
+func indexOf(k *kith, o canal.Options) *indexer.Index {
+	k.t.Helper()
+	x := newIndex(relationsOf(o))
+	var changes []indexer.Change
+	for key := range uint64(10) {
+		for _, value := range k.index.AppendValues(nil, 0, key, indexer.Page{}) {
+			changes = append(changes, indexer.Change{Op: indexer.Add, Key: key, Value: value})
+		}
+	}
+	x.Apply(indexer.Batch{Changes: changes, Transitions: []indexer.Transition{{State: indexer.Live}}})
+	return x
 }

@@ -3,12 +3,9 @@ package canal
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"io"
-	"maps"
 	"net"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +13,6 @@ import (
 	"time"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
-	"github.com/go-mysql-org/go-mysql/replication"
 	goserver "github.com/go-mysql-org/go-mysql/server"
 
 	"github.com/kithdb/kith/canal/binlog"
@@ -207,93 +203,6 @@ func (s *simulated) end() gtid.Coordinates {
 	return gtid.Coordinates{File: s.file, Offset: s.groups[s.committed()-1].mark.offset}
 }
 
-// serve serves one connection until it ends.
-func (s *simulated) serve(conn net.Conn) {
-	defer conn.Close()
-	c, err := s.conf.NewCustomizedConn(conn, new(everybody), &handler{source: s, conn: conn})
-	for err == nil && !c.Closed() {
-		err = c.HandleCommand()
-	}
-}
-
-// everybody lets anybody in.
-type everybody struct{}
-
-func (*everybody) GetCredential(string) (goserver.Credential, bool, error) {
-	return goserver.Credential{Passwords: []string{""}, AuthPluginName: gomysql.AUTH_NATIVE_PASSWORD}, true, nil
-}
-func (*everybody) OnAuthSuccess(*goserver.Conn) error  { return nil }
-func (*everybody) OnAuthFailure(*goserver.Conn, error) {}
-
-// handler answers the commands of one connection.
-type handler struct {
-	goserver.EmptyReplicationHandler
-	source *simulated
-	conn   net.Conn
-	from   string // that MariaDB was told, as @slave_connect_state
-}
-
-var connectState = regexp.MustCompile(`@slave_connect_state = '([^']*)'`)
-
-func (h *handler) UseDB(string) error { return nil }
-
-func (h *handler) HandleQuery(query string) (*gomysql.Result, error) {
-	if m := connectState.FindStringSubmatch(query); m != nil {
-		h.from = m[1]
-	}
-	for _, word := range []string{"SET", "START TRANSACTION", "LOCK TABLES", "UNLOCK TABLES", "COMMIT", "DO"} {
-		if strings.HasPrefix(query, word) {
-			return nil, nil
-		}
-	}
-	names, rows, err := h.source.answer(query)
-	if err != nil {
-		return nil, err
-	}
-	for _, row := range rows {
-		for i, value := range row {
-			if value == "" {
-				row[i] = []byte{} // else it would be NULL
-			}
-		}
-	}
-	result, err := gomysql.BuildSimpleTextResultset(names, rows)
-	if err != nil {
-		return nil, err
-	}
-	return gomysql.NewResult(result), nil
-}
-
-func (h *handler) HandleRegisterSlave([]byte) error { return nil }
-
-func (h *handler) HandleBinlogDumpGTID(set *gomysql.MysqlGTIDSet) (*replication.BinlogStreamer, error) {
-	return h.follow(set.String())
-}
-
-func (h *handler) HandleBinlogDump(at gomysql.Position) (*replication.BinlogStreamer, error) {
-	if at.Name == "" {
-		return h.follow(h.from)
-	}
-	return nil, h.hangUp(h.source.sendFile(h.conn, at))
-}
-
-func (h *handler) follow(from string) (*replication.BinlogStreamer, error) {
-	position, err := gtid.ParsePosition(h.source.kind, from)
-	if err != nil {
-		return nil, err
-	}
-	return nil, h.hangUp(h.source.follow(h.conn, position))
-}
-
-// hangUp ends the connection before an error that is no answer is sent as one.
-func (h *handler) hangUp(err error) error {
-	var answer *gomysql.MyError
-	if !errors.As(err, &answer) {
-		h.conn.Close()
-	}
-	return err
-}
-
 // follow answers a request to follow the binlog from a position on.
 func (s *simulated) follow(conn net.Conn, from gtid.Position) error {
 	s.mu.Lock()
@@ -403,110 +312,4 @@ func resealed(event []byte) []byte {
 	return event
 }
 
-// answer answers the queries of a follower.
-func (s *simulated) answer(query string) (names []string, rows [][]any, err error) {
-	of := func(names ...string) []string { return names }
-	one := func(values ...any) [][]any { return [][]any{values} }
-	end, executed := s.end(), s.position(s.committed()).String()
-	switch {
-	case strings.HasPrefix(query, "SELECT VERSION()"):
-		return of("version", "comment", "clock"), one(s.version, "", fmt.Sprint(time.Now().Unix())), nil
-	case strings.HasPrefix(query, "SHOW GLOBAL VARIABLES"):
-		return of("Variable_name", "Value"), s.variables(), nil
-	case strings.Contains(query, "'Ssl_cipher'"):
-		return of("Variable_name", "Value"), one("Ssl_cipher", ""), nil
-	case strings.HasPrefix(query, "SELECT @@global.server_id, @@global.server_uuid"):
-		return of("id", "uuid"), one("7", simulatedUUID), nil
-	case strings.HasPrefix(query, "SELECT @@global.server_id"):
-		return of("id", "uuid"), one("7", ""), nil
-	case strings.HasPrefix(query, "SHOW BINARY LOG STATUS"):
-		return of("File", "Position", "Binlog_Do_DB", "Binlog_Ignore_DB"), one(end.File, fmt.Sprint(end.Offset), "", ""), nil
-	case strings.HasPrefix(query, "SELECT @@global.gtid_purged"):
-		return of("purged"), one(""), nil
-	case strings.HasPrefix(query, "SELECT @@global.gtid_"), strings.HasPrefix(query, "SELECT BINLOG_GTID_POS"):
-		return of("executed"), one(executed), nil
-	case query == "XA RECOVER":
-		return of("formatID", "gtrid_length", "bqual_length", "data"), nil, nil
-	case strings.HasPrefix(query, "SELECT WAIT_FOR_EXECUTED_GTID_SET"):
-		return of("timeout"), one("0"), nil
-	case strings.Contains(query, "'binlog_snapshot_file'"):
-		return of("Variable_name", "Value"), one("binlog_snapshot_file", end.File), nil
-	case strings.Contains(query, "'binlog_snapshot_position'"):
-		return of("Variable_name", "Value"), one("binlog_snapshot_position", fmt.Sprint(end.Offset)), nil
-	}
-	return s.answerOfTables(query)
-}
-
 const simulatedUUID = "11111111-2222-3333-4444-000000000007"
-
-// variables are those that followers ask for.
-func (s *simulated) variables() [][]any {
-	rows := [][]any{
-		{"log_bin", "ON"}, {"binlog_format", "ROW"}, {"binlog_row_image", "FULL"}, {"server_id", "7"}, {"lower_case_table_names", "0"},
-	}
-	if s.kind == gtid.Maria {
-		return append(rows, []any{"gtid_domain_id", "0"}, []any{"log_slave_updates", "ON"})
-	}
-	return append(rows, []any{"gtid_mode", "ON"}, []any{"server_uuid", simulatedUUID},
-		[]any{"log_replica_updates", "ON"}, []any{"innodb_native_foreign_keys", "OFF"})
-}
-
-var (
-	tableName  = regexp.MustCompile(`TABLE_NAME = '([^']*)'`)
-	selectRows = regexp.MustCompile("^SELECT `([^`]*)`(?:, `([^`]*)`)? FROM `[^`]*`.`([^`]*)`")
-)
-
-// answerOfTables answers the queries that are of tables.
-func (s *simulated) answerOfTables(query string) (names []string, rows [][]any, err error) {
-	var t *table
-	if m := tableName.FindStringSubmatch(query); m != nil {
-		t = s.tables[slices.IndexFunc(s.follows, func(r Relation) bool { return r.Table == m[1] })]
-	}
-	switch {
-	case strings.Contains(query, "information_schema.COLUMNS"):
-		for _, c := range t.Columns {
-			full := c.Type
-			if c.Unsigned {
-				full += " unsigned"
-			}
-			rows = append(rows, []any{c.Name, c.Type, full, c.Default, "0"})
-		}
-		return []string{"name", "type", "full", "default", "generated"}, rows, nil
-	case strings.Contains(query, "information_schema.STATISTICS"):
-		// No key is unique, so that rows are counted, and each change counts.
-		r := s.follows[slices.Index(s.tables, t)]
-		return []string{"index", "column", "unique", "kind", "ascends"},
-			[][]any{{"u", r.Key, "0", "BTREE", "1"}, {"u", r.Value, "0", "BTREE", "1"}}, nil
-	case strings.Contains(query, "SELECT TABLE_TYPE"):
-		return []string{"type", "engine"}, [][]any{{"BASE TABLE", "InnoDB"}}, nil
-	case strings.Contains(query, "TABLE_ROWS"):
-		return []string{"rows"}, [][]any{{"0"}}, nil
-	case strings.HasPrefix(query, "SHOW CREATE TABLE"):
-		return []string{"Table", "Create Table"}, [][]any{{"", "CREATE TABLE"}}, nil
-	case strings.HasPrefix(query, "SELECT 1 FROM"):
-		return []string{"1"}, nil, nil
-	}
-	if m := selectRows.FindStringSubmatch(query); m != nil {
-		return s.edgesOf(m[1], m[2], m[3])
-	}
-	return nil, nil, fmt.Errorf("the simulated source does not know: %s", query)
-}
-
-// edgesOf returns the rows of a table that are edges, in their order. There are
-// fewer than a rescan reads at once.
-func (s *simulated) edgesOf(key, value, table string) (names []string, rows [][]any, err error) {
-	names = []string{key}
-	if value != "" {
-		names = append(names, value)
-	}
-	if s.committed() == s.begin {
-		return names, nil, nil
-	}
-	i := slices.IndexFunc(s.follows, func(r Relation) bool { return r.Table == table })
-	for _, e := range slices.SortedFunc(maps.Keys(s.want[i]), func(a, b [2]uint64) int { return slices.Compare(a[:], b[:]) }) {
-		for range s.want[i][e] {
-			rows = append(rows, []any{fmt.Sprint(e[0]), fmt.Sprint(e[1])}[:len(names)])
-		}
-	}
-	return names, rows, nil
-}

@@ -261,3 +261,29 @@ func TestViewsUnderXA(t *testing.T) {
 		}
 	})
 }
+
+// An XA transaction that was prepared before a relation was configured must
+// not be taken for one that left the relation alone.
+func TestPreparedXAIsNotMissedByRelationsConfiguredLater(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE f (a INT, b INT, PRIMARY KEY (a, b))", "INSERT INTO f VALUES (1, 2)")
+		k := s.follow(t, schema, "f.a.b")
+		k.exact()
+		c := s.connect(t, schema)
+		xid := "'" + schema + "'"
+		c.run("XA START "+xid, "INSERT INTO f VALUES (3, 4)", "XA END "+xid, "XA PREPARE "+xid)
+		c.close()
+		k.catchUp()
+
+		o := s.options(t, schema, "f.a.b", "f.b.a")
+		o.Bookmark, o.States = k.bookmark(), []indexer.State{indexer.Live, indexer.Loading}
+		later := s.start(t, o, indexOf(k, o))
+		if s.isMaria() || s.gtid {
+			later.catchUp() // without GTIDs the lock waits for the transaction
+		}
+		s.run(t, schema, "XA COMMIT "+xid)
+		later.catchUp()
+		later.exact()
+	})
+}

@@ -1,0 +1,75 @@
+package canal_test
+
+import (
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// switchboard passes connections on, each to the address that route names.
+type switchboard struct {
+	net.Listener
+	accepted atomic.Int64
+	route    func(n int64) string
+
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+// cut ends every connection.
+func (b *switchboard) cut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.conns {
+		c.Close()
+	}
+	b.conns = nil
+}
+
+func newSwitchboard(t *testing.T, route func(n int64) string) *switchboard {
+	t.Helper()
+	b, stop, err := openSwitchboard(route)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return b
+}
+
+// openSwitchboard returns a switchboard and what ends it.
+func openSwitchboard(route func(n int64) string) (b *switchboard, stop func(), err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	b = &switchboard{Listener: l, route: route}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", b.route(b.accepted.Add(1)))
+			if err != nil {
+				client.Close()
+				continue
+			}
+			b.mu.Lock()
+			b.conns = append(b.conns, client, server)
+			b.mu.Unlock()
+			go pipe(client, server)
+			go pipe(server, client)
+		}
+	}()
+	return b, func() { l.Close(); <-ended; b.cut() }, nil
+}
+
+func pipe(dst, src net.Conn) {
+	io.Copy(dst, src)
+	dst.Close()
+	src.Close()
+}
