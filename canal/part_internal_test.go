@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/kithdb/kith/canal/sandbox"
 	"github.com/kithdb/kith/indexer"
@@ -15,39 +14,26 @@ import (
 // A part costs the source what it reads, wherever in the table it is, and also
 // amid a long list: the server must go to it by an index, and not sort.
 func TestPartsAreReadByAnIndex(t *testing.T) {
-	matrix, err := sandbox.Matrix()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, binary := range matrix {
-		t.Run(binary.Version, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			source, err := sandbox.Start(ctx, sandbox.Options{Binary: binary, GTID: true, Fast: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer source.Close()
-			conn, err := source.DB().Conn(ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			for _, o := range []struct {
-				columns string
-				sorted  bool
-				order   string
-			}{
-				{"a BIGINT NOT NULL, b INT NOT NULL, PRIMARY KEY (a, b)", true, "a b"},
-				{"a INT, b BIGINT UNSIGNED, UNIQUE KEY u (a, b)", true, "a b"},
-				{"x INT, a INT NOT NULL, b INT NOT NULL, PRIMARY KEY (b, a), KEY i (a)", true, "a b"},
-				{"a INT NOT NULL, b INT NOT NULL, PRIMARY KEY (b, a)", false, "b a"},
-				{"a INT NOT NULL, b INT NOT NULL, UNIQUE KEY u (b, a), KEY i (a)", false, "b a"},
-			} {
-				t.Run(o.columns, func(t *testing.T) { testParts(ctx, t, conn, o.columns, o.sorted, o.order) })
-			}
-		})
-	}
+	eachServer(t, func(t *testing.T, ctx context.Context, source *sandbox.Server) {
+		conn, err := source.DB().Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		for _, o := range []struct {
+			columns string
+			sorted  bool
+			order   string
+		}{
+			{"a BIGINT NOT NULL, b INT NOT NULL, PRIMARY KEY (a, b)", true, "a b"},
+			{"a INT, b BIGINT UNSIGNED, UNIQUE KEY u (a, b)", true, "a b"},
+			{"x INT, a INT NOT NULL, b INT NOT NULL, PRIMARY KEY (b, a), KEY i (a)", true, "a b"},
+			{"a INT NOT NULL, b INT NOT NULL, PRIMARY KEY (b, a)", false, "b a"},
+			{"a INT NOT NULL, b INT NOT NULL, UNIQUE KEY u (b, a), KEY i (a)", false, "b a"},
+		} {
+			t.Run(o.columns, func(t *testing.T) { testParts(ctx, t, conn, o.columns, o.sorted, o.order) })
+		}
+	})
 }
 
 func testParts(ctx context.Context, t *testing.T, conn *sql.Conn, columns string, sorted bool, order string) {

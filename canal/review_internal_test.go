@@ -288,53 +288,40 @@ func TestEndOfAnotherServersBinlogIsNotWaitedFor(t *testing.T) {
 // the unique key of a table is what makes its edges a set. It may go between
 // the check of the table and the view of its rows.
 func TestTableAlteredBeforeTheViewIsNoticed(t *testing.T) {
-	matrix, err := sandbox.Matrix()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, binary := range matrix {
-		t.Run(binary.Version, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			source, err := sandbox.Start(ctx, sandbox.Options{Binary: binary, GTID: true, Fast: true})
-			if err != nil {
-				t.Fatal(err)
+	eachServer(t, func(t *testing.T, ctx context.Context, source *sandbox.Server) {
+		db := source.DB()
+		run := func(statement string) {
+			t.Helper()
+			if _, err := db.ExecContext(ctx, statement); err != nil {
+				t.Fatalf("%s: %v", statement, err)
 			}
-			defer source.Close()
-			db := source.DB()
-			run := func(statement string) {
-				t.Helper()
-				if _, err := db.ExecContext(ctx, statement); err != nil {
-					t.Fatalf("%s: %v", statement, err)
-				}
-			}
-			run("CREATE DATABASE s")
-			run("CREATE TABLE s.t (a INT, b INT, UNIQUE KEY u (a, b))")
-			s, err := identify(ctx, db, "auto")
-			if err != nil {
-				t.Fatal(err)
-			}
-			checked, err := readTable(ctx, db, "s", "t", "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			other := *s
-			other.id++
-			view, err := openSnapshot(ctx, db, &other, []*snapshotTable{{table: checked}})
-			if err == nil {
-				view.close()
-			}
-			if err == nil || !strings.Contains(err.Error(), "two servers") {
-				t.Errorf("the view opened with %v, want an error: another server was checked", err)
-			}
-			run("DROP INDEX u ON s.t")
-			view, err = openSnapshot(ctx, db, s, []*snapshotTable{{table: checked}})
-			if err == nil {
-				view.close()
-			}
-			if err == nil || !strings.Contains(err.Error(), "altered") {
-				t.Errorf("the view opened with %v, want an error: the unique key is gone", err)
-			}
-		})
-	}
+		}
+		run("CREATE DATABASE s")
+		run("CREATE TABLE s.t (a INT, b INT, UNIQUE KEY u (a, b))")
+		s, err := identify(ctx, db, "auto")
+		if err != nil {
+			t.Fatal(err)
+		}
+		checked, err := readTable(ctx, db, "s", "t", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := *s
+		other.id++
+		view, err := openSnapshot(ctx, db, &other, []*snapshotTable{{table: checked}})
+		if err == nil {
+			view.close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "two servers") {
+			t.Errorf("the view opened with %v, want an error: another server was checked", err)
+		}
+		run("DROP INDEX u ON s.t")
+		view, err = openSnapshot(ctx, db, s, []*snapshotTable{{table: checked}})
+		if err == nil {
+			view.close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "altered") {
+			t.Errorf("the view opened with %v, want an error: the unique key is gone", err)
+		}
+	})
 }

@@ -49,11 +49,25 @@ func TestStopWritesCheckpoint(t *testing.T) {
 	})
 }
 
+// damage changes a file, and returns what it holds then.
+func damage(t *testing.T, file string, change func([]byte) []byte) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = change(text)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 // TestDamagedCheckpoint damages the newest checkpoint in several ways. It is set
 // aside, said, and what is left is used.
 func TestDamagedCheckpoint(t *testing.T) {
 	t.Parallel()
-	for _, damage := range []struct {
+	for _, d := range []struct {
 		name   string
 		file   string // prefix of the newest file to damage
 		change func(text []byte) []byte
@@ -64,7 +78,7 @@ func TestDamagedCheckpoint(t *testing.T) {
 		{"short segment", "segment-", half},
 		{"empty manifest", "checkpoint-", func([]byte) []byte { return nil }},
 	} {
-		t.Run(strings.ReplaceAll(damage.name, " ", "-"), func(t *testing.T) {
+		t.Run(strings.ReplaceAll(d.name, " ", "-"), func(t *testing.T) {
 			s := newSource(t, kinds(t)[0])
 			s.load(t, 1_000, 1)
 			c := s.settings(t)
@@ -77,15 +91,9 @@ func TestDamagedCheckpoint(t *testing.T) {
 			}
 			kith.kill()
 
-			file := newest(t, c.Checkpoint.Dir, damage.file)
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
+			file := newest(t, c.Checkpoint.Dir, d.file)
 			manifest := filepath.Base(newest(t, c.Checkpoint.Dir, "checkpoint-"))
-			if err := os.WriteFile(file, damage.change(bytes.Clone(text)), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			damaged := damage(t, file, d.change)
 			s.churn(40).runTest(t, 50)
 			kith = s.start(t, c)
 			if !kith.said.has("ERROR", "damaged", manifest) {
@@ -95,7 +103,7 @@ func TestDamagedCheckpoint(t *testing.T) {
 			kith.readsNothing() // the checkpoint before is whole
 			if kept, err := os.ReadFile(filepath.Join(c.Checkpoint.Dir, "damaged-"+manifest)); err != nil {
 				t.Errorf("the damaged checkpoint is not kept: %v", err)
-			} else if damage.file == "checkpoint-" && !bytes.Equal(kept, damage.change(bytes.Clone(text))) {
+			} else if d.file == "checkpoint-" && !bytes.Equal(kept, damaged) {
 				t.Error("the damaged checkpoint is kept, but not as it was")
 			}
 		})
@@ -117,13 +125,7 @@ func TestAllCheckpointsDamaged(t *testing.T) {
 	}
 	kith.stop()
 	for _, file := range files(t, c.Checkpoint.Dir, "checkpoint-") {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, flip(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		damage(t, file, flip)
 	}
 	s.churn(41).runTest(t, 50)
 	kith = s.start(t, c)
@@ -147,13 +149,7 @@ func TestDamagedPagesAreReadAgain(t *testing.T) {
 		if !strings.Contains(file, "follow") {
 			continue // one page, which is read at once: the checkpoint would be set aside
 		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, flip(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		damage(t, file, flip)
 	}
 	s.churn(42).runTest(t, 50)
 	kith = s.start(t, c)

@@ -134,19 +134,27 @@ func TestBucketsBeginAboveIDsWithoutCodes(t *testing.T) {
 	checkTree(t, x)
 }
 
-// A full last bucket does not keep greater ids from codes.
-func TestDictionaryGrowsBeyondAFullBucket(t *testing.T) {
-	x := New()
+// dictionaryWithAFullBucket returns a dictionary with one bucket, from 1<<50 on,
+// that has no room left.
+func dictionaryWithAFullBucket(t *testing.T, x *Index) *dictionary {
+	t.Helper()
 	d, err := newDictionary(formA, &x.epochs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.drop()
+	t.Cleanup(d.drop)
 	var ids []uint64
 	for i := range uint64(bucketSize) {
 		ids = append(ids, 1<<50+i*1000)
 	}
 	d.appendBucket(ids)
+	return d
+}
+
+// A full last bucket does not keep greater ids from codes.
+func TestDictionaryGrowsBeyondAFullBucket(t *testing.T) {
+	x := New()
+	d := dictionaryWithAFullBucket(t, x)
 	for i := range uint64(1000) {
 		if held, ok := d.place(1<<51 + i*1000); !ok || held >= codeEnd {
 			t.Fatalf("id %d above all is held as %#x %t, want a code", i, held, ok)
@@ -159,16 +167,7 @@ func TestDictionaryGrowsBeyondAFullBucket(t *testing.T) {
 // begins before them.
 func TestOldFullDictionaryGetsNoBucket(t *testing.T) {
 	x := New()
-	d, err := newDictionary(formA, &x.epochs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.drop()
-	var ids []uint64
-	for i := range uint64(bucketSize) {
-		ids = append(ids, 1<<50+i*1000)
-	}
-	d.appendBucket(ids)
+	d := dictionaryWithAFullBucket(t, x)
 	z := &Frozen{form: formA, dicts: []frozenDictionary{d.freeze()}}
 	var b bytes.Buffer
 	out := bufio.NewWriter(&b)
