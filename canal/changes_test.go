@@ -190,6 +190,6 @@ func TestHarmlessDefinitions(t *testing.T) {
 			"INSERT INTO t VALUES (50, 50, 50)", "UPDATE t, safe SET t.b = 51, safe.b = 52 WHERE t.a = 1 AND safe.a = 1",
 			"DELETE t, safe FROM t, safe WHERE t.a = 2 AND safe.a = 2",
 		})...)
-		k.exact()
+		k.followed()
 	})
 }

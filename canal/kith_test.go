@@ -301,6 +301,16 @@ func (k *kith) exact() {
 	}
 }
 
+// followed checks that every relation is exact without ever having been in doubt:
+// what is read again is exact as well, whether it was followed or not.
+func (k *kith) followed() {
+	k.t.Helper()
+	k.exact()
+	for _, r := range k.options.Relations {
+		k.trusted(r.Name)
+	}
+}
+
 // compare compares a relation with its table: the edges, and where rows are
 // counted, how many have each.
 func (k *kith) compare(id indexer.RelationID) {

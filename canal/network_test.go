@@ -40,11 +40,11 @@ func TestFollowReplica(t *testing.T) {
 		primary.run(t, "social", "INSERT INTO pair VALUES (3, 3)", "UPDATE pair SET b = 20 WHERE a = 2", "DELETE FROM pair WHERE a = 1")
 		primary.run(t, "social", append(xa("'r'", "INSERT INTO pair VALUES (4, 4)"), "XA PREPARE 'r'", "XA COMMIT 'r'")...)
 		settle()
-		k.exact()
+		k.followed()
 		k = k.restart()
 		primary.run(t, "social", "TRUNCATE TABLE pair", "INSERT INTO pair VALUES (5, 5)")
 		settle()
-		k.exact()
+		k.followed()
 	})
 }
 
@@ -70,7 +70,7 @@ func TestLargePackets(t *testing.T) {
 			rows = append(rows, fmt.Sprintf("(REPEAT('r', 60000), %d, NULL, %[1]d)", 1000+i))
 		}
 		s.run(t, schema, "INSERT INTO large VALUES "+strings.Join(rows, ", "), "UPDATE large SET b = b + 1 WHERE a >= 1000 ORDER BY b DESC")
-		k.exact()
+		k.followed()
 		if n := k.follower.Status().Reconnects; sum(n) > 0 {
 			t.Errorf("reconnects = %v, want none", n)
 		}
@@ -101,7 +101,7 @@ func TestFlushLogsUnderLoad(t *testing.T) {
 		w.end()
 		k.exact()
 		s.run(t, "", "FLUSH LOGS") // with nothing after it
-		k.exact()
+		k.followed()
 	})
 }
 
@@ -133,7 +133,7 @@ func TestSilence(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.run(t, schema, "INSERT INTO pair VALUES (2, 2)")
-		k.exact()
+		k.followed()
 		k.wait("no lag again", func() bool { return k.follower.Lag() == 0 })
 	})
 }
@@ -230,7 +230,7 @@ func TestStalledIndexKeepsTheConnection(t *testing.T) {
 		}
 		<-time.After(2 * time.Second)
 		k.mu.Unlock()
-		k.exact()
+		k.followed()
 		if n := k.follower.Status().Reconnects; sum(n) > 0 {
 			t.Errorf("reconnects = %v, want none", n)
 		}

@@ -31,19 +31,19 @@ func TestXA(t *testing.T) {
 		defer c.close()
 		c.run(xa("'phase'", "INSERT INTO pair VALUES (11, 11)")...)
 		c.run("XA COMMIT 'phase' ONE PHASE")
-		k.exact()
+		k.followed()
 
 		// Two phases, with rows that nobody sees in between.
 		c.run(xa("'two','branch',7", "INSERT INTO pair VALUES (12, 12)", "UPDATE pair SET b = 22 WHERE a = 2")...)
 		c.run("XA PREPARE 'two','branch',7")
-		k.exact()
+		k.followed()
 		if k.index.Contains(0, 12, 12) {
 			t.Error("an edge of a transaction that is only prepared is there")
 		}
 		k = k.restart()
-		k.exact()
+		k.followed()
 		c.run("XA COMMIT 'two','branch',7")
-		k.exact()
+		k.followed()
 		if !k.index.Contains(0, 12, 12) {
 			t.Error("an edge of a transaction that was prepared, then committed, is missing")
 		}
@@ -55,7 +55,7 @@ func TestXA(t *testing.T) {
 		k = k.restart()
 		k.catchUp()
 		c.run("XA ROLLBACK 'back'")
-		k.exact()
+		k.followed()
 
 		// An xid of bytes, and one that is used again.
 		for i := range 3 {
@@ -64,7 +64,7 @@ func TestXA(t *testing.T) {
 			s.run(t, schema, fmt.Sprintf("INSERT INTO pair VALUES (21, %d)", i))
 			c.run([]string{"XA COMMIT", "XA ROLLBACK", "XA COMMIT"}[i] + " X'00ff2761','',0")
 		}
-		k.exact()
+		k.followed()
 	})
 }
 
@@ -149,7 +149,7 @@ func TestEmptyXA(t *testing.T) {
 		c.run(xa("'e4'", "SELECT COUNT(*) INTO @n FROM pair")...)
 		c.run("XA PREPARE 'e4'", "XA COMMIT 'e4'")
 		c.run("INSERT INTO pair VALUES (2, 2)")
-		k.exact()
+		k.followed()
 	})
 }
 
@@ -193,7 +193,7 @@ func TestStopAnywhere(t *testing.T) {
 			k.waitOr(inner.Done(), func() bool { return k.covers(position) })
 			done := inner.Err() == nil
 			k = k.restart()
-			k.exact()
+			k.followed()
 			if t.Failed() || done {
 				t.Logf("ended at the %d-th moment", n)
 				return
