@@ -34,8 +34,8 @@ func huge(o *options) error {
 			return err
 		}
 	}
-	if o.hugeOn {
-		for loadPart(o, ways, &drawn, o.hugePart/4, start) { // collecting less leaves more to the index
+	if o.hugeOn || drawn < o.hugeEdges {
+		for o.hugeOn && loadPart(o, ways, &drawn, o.hugePart/4, start) { // collecting less leaves more to the index
 		}
 		fmt.Printf("memory has ended, as far as this bench takes it:\n")
 		measureHuge(o, ways, empty)
@@ -88,7 +88,7 @@ func loadPart(o *options, ways []*way, drawn *uint64, part uint64, start time.Ti
 		edges, bytes = edges+s.Edges, bytes+s.Bytes
 	}
 	fmt.Printf("%6.0f s: %8.1f M edges held, %.3f B/edge; this part %.2f M/s in each direction; %.1f GiB available\n",
-		time.Since(start).Seconds(), float64(edges)/1e6, float64(bytes)/float64(edges), rate(part, time.Since(began)), gib(available()))
+		time.Since(start).Seconds(), float64(edges)/1e6, float64(bytes)/float64(max(edges, 1)), rate(part, time.Since(began)), gib(available()))
 	return !slices.Contains(ended, true)
 }
 
@@ -120,7 +120,7 @@ func measureHuge(o *options, ways []*way, empty uint64) {
 	for _, w := range ways {
 		edges += w.x.Stats().Edges
 	}
-	fmt.Printf("resident: %.2f GiB for %.1f M edges: %.3f B/edge\n", gib(held), float64(edges)/1e6, float64(held)/float64(edges))
+	fmt.Printf("resident: %.2f GiB for %.1f M edges: %.3f B/edge\n", gib(held), float64(edges)/1e6, float64(held)/float64(max(edges, 1)))
 	for _, w := range ways {
 		s := w.x.Stats()
 		fmt.Printf("%s: %d edges, %d keys, pages %.3f, nodes %.3f B/edge\n", w.name, s.Edges, s.Keys,

@@ -30,7 +30,7 @@ type options struct {
 	profile             string
 	profileKind         string
 	worker, before      string
-	bulk                bool
+	bulk, account       bool
 	huge, hugeOn        bool
 	hugePart, hugeEdges uint64
 	reserve             uint64 // bytes of memory that a huge index leaves to others
@@ -50,6 +50,7 @@ func parse() *options {
 	flag.Uint64Var(&o.changes, "changes", 2_000_000, "changes to make, of which one in twenty removes an edge")
 	flag.IntVar(&o.batch, "batch", 256, "changes made at a time")
 	flag.BoolVar(&o.bulk, "load", false, "load edges in bulk, as a snapshot does, in place of making changes")
+	flag.BoolVar(&o.account, "account", false, "print what the memory of our index is made of")
 	flag.IntVar(&o.reads, "reads", 200_000, "lookups of each kind")
 	ids := flag.String("ids", "scattered,local,snowflake", "kinds of ids, of "+kindsOfIDs)
 	files := flag.String("files", "", "measure these edge lists, two numbers a line, instead")

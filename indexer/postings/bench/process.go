@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -25,6 +26,7 @@ func cpuTime() time.Duration {
 // residentNow returns the bytes of memory that this process holds, without what
 // its heap can give back.
 func residentNow() uint64 {
+	runtime.GC() // pools keep what they hold over one collection
 	debug.FreeOSMemory()
 	return residentOf("self")
 }

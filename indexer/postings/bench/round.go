@@ -35,7 +35,7 @@ func measure(o *options, d *data) (*rounds, error) {
 	}
 	defer c.dismiss()
 	r := &rounds{o: o, d: d, crew: c}
-	for _, step := range []func() error{r.begin, r.load, r.size, r.reads, r.scan, r.intersect, r.latency, r.checkpoint} {
+	for _, step := range []func() error{r.begin, r.load, r.size, r.account, r.reads, r.scan, r.intersect, r.latency, r.checkpoint} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -66,7 +66,11 @@ func (r *rounds) add(name string, n int, t *tally) {
 // taking orders needs.
 func (r *rounds) begin() error {
 	t := r.crew.newTally()
-	if err := r.crew.do(&t, &Order{Kind: "contains", Edges: r.lookups(0, changesPart)}); err != nil {
+	order := Order{Kind: "contains", Edges: r.lookups(0, changesPart)} // the largest
+	for i := range min(changesPart, r.d.changes) {
+		order.Changes = append(order.Changes, r.d.change(i))
+	}
+	if err := r.crew.do(&t, &order); err != nil {
 		return err
 	}
 	for _, h := range r.crew {
