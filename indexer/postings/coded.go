@@ -177,7 +177,7 @@ func keepLast(values []uint64, start int, bound uint64, limit int) []uint64 {
 // readCoded is read, from entry e on. Of the entries of a key only the last
 // has values.
 func (l *leaf) readCoded(dst *lists, from Edge, e int) {
-	dst.keys = l.keys.appendTo(dst.keys[:0], l.b, l.baseKey, e, l.n)
+	dst.keys = l.appendKeys(dst.keys[:0], e, l.n)
 	pos := l.position(e)
 	var at entry
 	for ; e < l.n; e++ {

@@ -28,6 +28,9 @@ type encoder struct {
 
 	dict    *dictionary // leaves shall hold codes of it; none if nil
 	form    form        // of the leaf planned
+	baseKey uint64
+	hole    hole
+	span    universe // of the keys, less the base key, without the hole
 	baseVal uint64
 	shared  universe
 	bw      uint
@@ -45,13 +48,14 @@ func (c *encoder) plan(edges []Edge) int {
 		return leafHeader
 	}
 	c.group(edges)
-	c.keyBits = 9 + 2 + int(lowBits(len(c.groups)-1, edges[len(edges)-1].Key-edges[0].Key))
+	c.planKeys(edges)
+	c.keyBits = 9 + 2 + int(lowBits(len(c.groups)-1, c.span.max()))
 	c.chooseShared()
 	c.bw = 0
 	for g, lo := range c.groups[:len(c.groups)-1] {
 		c.parts, _ = c.divide(c.parts, lo, c.groups[g+1], true)
 	}
-	return (c.measure(edges) + 7) / 8
+	return (c.measure() + 7) / 8
 }
 
 // group collects the values, as the leaf will hold them, and finds where each
@@ -281,7 +285,7 @@ func ownHeader(n int, bw uint) int {
 }
 
 // measure settles the width of own bases and returns the leaf's length in bits.
-func (c *encoder) measure(edges []Edge) int {
+func (c *encoder) measure() int {
 	c.bw = 0
 	for i := range c.parts {
 		if p := &c.parts[i]; p.own {
@@ -289,8 +293,7 @@ func (c *encoder) measure(edges []Edge) int {
 		}
 	}
 	n := len(c.parts)
-	span := universeOf(edges[len(edges)-1].Key - edges[0].Key)
-	total := 8*(leafHeader+byteLen(edges[0].Key)+byteLen(c.baseVal)+n+2*samples(n)) + runBits(n, span.max())
+	total := 8*(leafHeader+c.hole.bytes()+c.keyBytes()+byteLen(c.baseVal)+n+2*samples(n)) + runBits(n, c.span.max())
 	for i := range c.parts {
 		p := &c.parts[i]
 		if p.own {
@@ -311,27 +314,33 @@ func (c *encoder) encode(edges []Edge) []byte {
 	}
 	split := false
 	w := bitWriter{b: c.buf}
-	kb, vb := byteLen(edges[0].Key), byteLen(c.baseVal)
-	binary.LittleEndian.PutUint64(c.buf[leafHeader:], edges[0].Key)
-	binary.LittleEndian.PutUint64(c.buf[leafHeader+kb:], c.baseVal)
-	tags := leafHeader + kb + vb
+	kb, vb := c.keyBytes(), byteLen(c.baseVal)
+	binary.LittleEndian.PutUint64(c.buf[leafHeader:], c.baseKey)
+	tags := leafHeader + kb
+	if c.hole.n > 0 {
+		kb += withHole
+		binary.LittleEndian.PutUint16(c.buf[tags:], c.hole.code())
+		tags += holeBytes
+	}
+	binary.LittleEndian.PutUint64(c.buf[tags:], c.baseVal)
+	tags += vb
 	w.pos = 8 * (tags + n + 2*samples(n))
 	c.buf[w.pos>>3] = 0
-	span := universeOf(edges[len(edges)-1].Key - edges[0].Key)
 	c.values = c.values[:len(edges)]
 	keys := c.values[len(edges):]
 	for i, p := range c.parts {
-		keys = append(keys, edges[p.lo].Key)
+		key, _ := c.hole.close(edges[p.lo].Key - c.baseKey)
+		keys = append(keys, key)
 		split = split || i > 0 && keys[i] == keys[i-1]
 	}
-	w.putRun(keys, edges[0].Key, span.max())
+	w.putRun(keys, 0, c.span.max())
 	for i := range c.parts {
 		if i > 0 && i%sampleEvery == 0 {
 			binary.LittleEndian.PutUint16(c.buf[tags+n+2*(i/sampleEvery-1):], uint16(w.pos))
 		}
 		c.buf[tags+i] = c.putPart(&w, &c.parts[i])
 	}
-	return putLeafHeader(c.buf, n, span, c.shared, c.bw, kb, vb, split, w.pos, c.form)
+	return putLeafHeader(c.buf, n, c.span, c.shared, c.bw, kb, vb, split, w.pos, c.form)
 }
 
 // bits64 returns the number of bits that v takes.

@@ -17,18 +17,22 @@ import (
 //	   16 children n
 //	    8 level: 1 when the children are leaves
 //	    4 kw, bytes of a key    4 vw, bytes of a value, 0 when all are 0
+//	    6 ks, zeros that all keys end with    6 vs, zeros that all values do
 //	   .. unused
 //	    1 inner: 1
 //
-// keys are less the base key. counts are the edges below each child, and absent
-// at level 1, where the refs of the children have them. The writer changes
-// children and counts in place; all else never changes.
+// keys are less the base key. Keys and values are without the zeros: of the edges
+// that a separator can be, it is one that ends with most (see border). counts are
+// the edges below each child, and absent at level 1, where the refs of the
+// children have them. The writer changes children and counts in place; all else
+// never changes.
 type inner struct {
 	b        []byte
 	base     uint64
 	n        int
 	level    int
 	kw, vw   int
+	ks, vs   uint8
 	values   int // first byte of the values
 	children int // first byte of the children
 }
@@ -53,6 +57,7 @@ func (x *inner) parse(b []byte) {
 	h := load(b, 0)
 	x.b, x.base = b, load(b, 8)
 	x.n, x.level, x.kw, x.vw = int(h&0xffff), int(h>>16&0xff), int(h>>24&15), int(h>>28&15)
+	x.ks, x.vs = uint8(h>>32&63), uint8(h>>38&63)
 	x.values = innerHeader + (x.n-1)*x.kw
 	x.children = (x.values + (x.n-1)*x.vw + 7) &^ 7
 }
@@ -81,7 +86,7 @@ func number(b []byte, at, width, i int) uint64 {
 
 // separator returns where child i+1 begins.
 func (x *inner) separator(i int) Edge {
-	return Edge{x.base + number(x.b, innerHeader, x.kw, i), number(x.b, x.values, x.vw, i)}
+	return Edge{x.base + number(x.b, innerHeader, x.kw, i)<<(x.ks&63), number(x.b, x.values, x.vw, i) << (x.vs & 63)}
 }
 
 // search returns the child in whose range the edge is.
@@ -89,7 +94,7 @@ func (x *inner) search(e Edge) int {
 	if e.Key < x.base {
 		return 0
 	}
-	key := e.Key - x.base
+	key := (e.Key - x.base) >> (x.ks & 63)
 	var lo int
 	switch x.kw {
 	case 2:
@@ -100,13 +105,16 @@ func (x *inner) search(e Edge) int {
 		lo = above64(&x.b[innerHeader], x.n-1, key)
 	}
 	// lo separators are of keys up to e's; those of its own key count by value.
-	if lo == 0 || number(x.b, innerHeader, x.kw, lo-1) != key || number(x.b, x.values, x.vw, lo-1) <= e.Value {
+	if lo == 0 || number(x.b, innerHeader, x.kw, lo-1) != key {
+		return lo
+	}
+	if last := x.separator(lo - 1); last.Key != e.Key || last.Value <= e.Value {
 		return lo
 	}
 	from, to := 0, lo-1 // separators before from are at most e, to is greater
 	for from < to {
 		mid := int(uint(from+to) / 2)
-		if x.separator(mid).Key == e.Key && number(x.b, x.values, x.vw, mid) > e.Value {
+		if s := x.separator(mid); s.Key == e.Key && s.Value > e.Value {
 			to = mid
 		} else {
 			from = mid + 1
@@ -227,29 +235,39 @@ func (x *inner) appendChildren(dst []child, from Edge) []child {
 	return dst
 }
 
+// border returns a separator between two edges that follow one another: the one
+// above a, and at most b, whose numbers end with most zeros.
+func border(a, b Edge) Edge {
+	if a.Key == b.Key {
+		return Edge{b.Key, roundDown(b.Value, a.Value)}
+	}
+	return Edge{roundDown(b.Key, a.Key), 0}
+}
+
 // appendInner appends an inner node with the children, at most maxChildren, to
 // dst, which must be empty. Where the first one begins is not part of it.
 func appendInner(dst []byte, level int, children []child) []byte {
 	n := len(children)
-	var base, keys, values uint64
+	var base, keys, values uint64 // all bits of these
 	for i, c := range children[1:] {
 		if i == 0 {
 			base = c.from.Key
 		}
-		keys, values = c.from.Key-base, max(values, c.from.Value)
+		keys, values = keys|(c.from.Key-base), values|c.from.Value
 	}
-	kw, vw := width(keys), width(values)
+	ks, vs := bits.TrailingZeros64(keys)&63, bits.TrailingZeros64(values)&63
+	kw, vw := width(keys>>ks), width(values>>vs)
 	if values == 0 {
 		vw = 0
 	}
-	header := innerFlag | uint64(n) | uint64(level)<<16 | uint64(kw)<<24 | uint64(vw)<<28
+	header := innerFlag | uint64(n) | uint64(level)<<16 | uint64(kw)<<24 | uint64(vw)<<28 | uint64(ks)<<32 | uint64(vs)<<38
 	dst = binary.LittleEndian.AppendUint64(dst, header)
 	dst = binary.LittleEndian.AppendUint64(dst, base)
 	for _, c := range children[1:] {
-		dst = appendNumber(dst, kw, c.from.Key-base)
+		dst = appendNumber(dst, kw, (c.from.Key-base)>>ks)
 	}
 	for _, c := range children[1:] {
-		dst = appendNumber(dst, vw, c.from.Value)
+		dst = appendNumber(dst, vw, c.from.Value>>vs)
 	}
 	for len(dst)%8 != 0 {
 		dst = append(dst, 0)

@@ -6,17 +6,18 @@ import "math/bits"
 // entries: a key and a run of its values. A list may have several entries, in
 // one leaf or in neighbouring ones; their runs follow one another.
 //
-//	 bytes  8               kb         vb           n      2 * ((n-1)/16)
-//	       +--------+----------+------------+-----------+---------+--------+
-//	       | header | base key | base value | n tags    | samples | stream |
-//	       +--------+----------+------------+-----------+---------+--------+
+//	 bytes  8               kb      0 or 2       vb           n      2 * ((n-1)/16)
+//	       +--------+----------+------+------------+-----------+---------+--------+
+//	       | header | base key | hole | base value | n tags    | samples | stream |
+//	       +--------+----------+------+------------+-----------+---------+--------+
 //
 //	header, from the lowest bit:
 //	   11 entries n
-//	   10 universe of the keys, less the base key
+//	   10 universe of the keys, less the base key, without the hole
 //	   10 shared universe of the values, less the base value
 //	    7 bw, width of the bases of entries with their own universe
-//	    4 kb, bytes of the base key       4 vb, bytes of the base value
+//	    4 kb, bytes of the base key; 7 more if there is a hole (hole.go)
+//	    4 vb, bytes of the base value
 //	    1 split: some key has several entries
 //	   14 bits used, from the first of the header to the last of the stream
 //	    2 form: 0 if the values are ids, else what the dictionary of the form
@@ -69,8 +70,9 @@ type leaf struct {
 	lengths  *runLengths // of runs in it, to which exponent bits a value are added
 	exponent int
 	keys     run
-	n        int // entries
-	tags     int // first byte of the tags
+	hole     hole // of the keys
+	n        int  // entries
+	tags     int  // first byte of the tags
 	bw       uint
 	split    bool
 	end      int // bits used
@@ -98,9 +100,17 @@ func (l *leaf) parse(b []byte) {
 	l.split = h>>46&1 != 0
 	l.end = int(h >> 47 & maxEnd)
 	l.form = form(h >> 61 & 3)
+	l.tags = leafHeader
+	l.hole = hole{}
+	if kb > 8 {
+		kb -= withHole
+		l.hole = holeOf(load(b, leafHeader+int(kb)))
+		l.tags += holeBytes
+	}
 	l.baseKey = load(b, leafHeader) & mask(8*kb)
-	l.baseVal = load(b, leafHeader+int(kb)) & mask(8*vb)
-	l.tags = leafHeader + int(kb+vb)
+	l.tags += int(kb)
+	l.baseVal = load(b, l.tags) & mask(8*vb)
+	l.tags += int(vb)
 	l.keys = runAt(8*(l.tags+l.n+2*samples(l.n)), l.n, universe(h>>11&(1<<10-1)).max())
 }
 
@@ -170,7 +180,20 @@ func (l *leaf) position(e int) int {
 func (l *leaf) entryAt(e int) entry { return l.entryFrom(l.tag(e), l.position(e)) }
 
 // keyAt returns the key of entry e.
-func (l *leaf) keyAt(e int) uint64 { return l.baseKey + l.keys.at(l.b, e) }
+func (l *leaf) keyAt(e int) uint64 { return l.baseKey + l.hole.open(l.keys.at(l.b, e)) }
+
+// appendKeys appends the keys of entries from to to-1 to dst.
+func (l *leaf) appendKeys(dst []uint64, from, to int) []uint64 {
+	if l.hole.n == 0 {
+		return l.keys.appendTo(dst, l.b, l.baseKey, from, to)
+	}
+	start := len(dst)
+	dst = l.keys.appendTo(dst, l.b, 0, from, to)
+	for i, k := range dst[start:] {
+		dst[start+i] = l.baseKey + l.hole.open(k)
+	}
+	return dst
+}
 
 // find returns the first entry whose key is not below key, and whether its key
 // is equal.
@@ -178,7 +201,12 @@ func (l *leaf) find(key uint64) (e int, found bool) {
 	if key < l.baseKey {
 		return 0, false
 	}
-	return l.keys.seek(l.b, key-l.baseKey)
+	if l.hole.n == 0 {
+		return l.keys.seek(l.b, key-l.baseKey)
+	}
+	key, fits := l.hole.close(key - l.baseKey)
+	e, found = l.keys.seek(l.b, key)
+	return e, found && fits
 }
 
 // entriesOf returns how many entries from e on have e's key.
@@ -277,7 +305,7 @@ func (l *leaf) appendHeld(dst []Edge) []Edge {
 	var at entry
 	for e := 0; e < l.n; {
 		stop := min(e+len(keys), l.n)
-		chunk := l.keys.appendTo(keys[:0], l.b, l.baseKey, e, stop)
+		chunk := l.appendKeys(keys[:0], e, stop)
 		for _, key := range chunk {
 			at.read(l, l.tag(e), pos)
 			for i := 0; i < at.n; i += len(values) {

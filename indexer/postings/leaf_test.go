@@ -96,6 +96,11 @@ func checkLeaf(t *rapid.T, l *leaf, edges []Edge) {
 			}
 		}
 	}
+	for _, e := range edges {
+		for _, key := range []uint64{e.Key - 1, e.Key + 1, e.Key ^ 1<<(e.Value%64), e.Key ^ 1<<8} {
+			checkFind(t, l, key)
+		}
+	}
 	for key, want := range counts {
 		if got, _ := l.count(key); got != want {
 			t.Fatalf("count of %d = %d, want %d", key, got, want)
@@ -111,6 +116,18 @@ func checkLeaf(t *rapid.T, l *leaf, edges []Edge) {
 	}
 	if pos != l.end {
 		t.Fatalf("leaf ends at bit %d, says %d", pos, l.end)
+	}
+}
+
+// checkFind compares where a key is found, or would be, with the keys.
+func checkFind(t *rapid.T, l *leaf, key uint64) {
+	keys := l.appendKeys(nil, 0, l.n)
+	want, has := slices.BinarySearch(keys, key)
+	if e, found := l.find(key); e != want || found != has {
+		t.Fatalf("find %d in %v = %d %t, want %d %t", key, keys, e, found, want, has)
+	}
+	if want < l.n && l.keyAt(want) != keys[want] {
+		t.Fatalf("key %d of %v = %d", want, keys, l.keyAt(want))
 	}
 }
 

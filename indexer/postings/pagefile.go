@@ -19,8 +19,8 @@ import (
 //	           zeros
 //	slot 1...  pages of leaves (leaf.go), in no order, and what is left of old ones
 //
-// Which slots hold pages, and their checksums, the tree in a segment says
-// (segment.go). A checkpoint writes pages that have changed to slots that no
+// Which slots hold pages, their checksums, and by its version how leaves are
+// encoded, the segment with the tree says (segment.go). A checkpoint writes pages that have changed to slots that no
 // checkpoint names which may still be read, so that a crash harms none.
 //
 // A slot whose end is a power of two from 16 MiB on is never used: after a
@@ -89,7 +89,7 @@ func OpenPageFile(f File, size int64) (*PageFile, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	if err := checkVersion(b[:], pageMagic, pageVersion); err != nil {
+	if err := checkVersion(b[:], pageMagic, pageVersion, pageVersion); err != nil {
 		return nil, err
 	}
 	if xxhash.Sum64(b[:pageHeader]) != binary.LittleEndian.Uint64(b[pageHeader:]) ||
@@ -104,16 +104,16 @@ func OpenPageFile(f File, size int64) (*PageFile, error) {
 }
 
 // checkVersion checks the magic and the version at the start of a file. A
-// version is looked at before any checksum, since a newer one may have it
-// elsewhere.
-func checkVersion(b []byte, magic string, version uint32) error {
+// version, which must be from oldest to newest, is looked at before any checksum,
+// since a newer one may have it elsewhere.
+func checkVersion(b []byte, magic string, oldest, newest uint32) error {
 	if len(b) < len(magic)+4 || string(b[:len(magic)]) != magic {
 		return fmt.Errorf("%w: it does not begin with %s", ErrDamaged, magic)
 	}
 	switch v := binary.LittleEndian.Uint32(b[len(magic):]); {
-	case v > version:
-		return fmt.Errorf("%w: format %d, this one reads up to %d", ErrTooNew, v, version)
-	case v < version:
+	case v > newest:
+		return fmt.Errorf("%w: format %d, this one reads up to %d", ErrTooNew, v, newest)
+	case v < oldest:
 		return fmt.Errorf("%w: format %d, which no released version wrote", ErrDamaged, v)
 	}
 	return nil

@@ -56,7 +56,7 @@ func (l *leaf) read(dst *lists, from Edge) {
 		l.readCoded(dst, from, e)
 		return
 	}
-	dst.keys = l.keys.appendTo(dst.keys[:0], l.b, l.baseKey, e, l.n)
+	dst.keys = l.appendKeys(dst.keys[:0], e, l.n)
 	pos := l.position(e)
 	var at entry
 	for i, key := range dst.keys {

@@ -14,13 +14,16 @@ import (
 // page files (pagefile.go). All numbers are little-endian.
 //
 //	magic      8 bytes  "KITHSEGM"
-//	version    u32      2
+//	version    u32      3
 //	parts      u32
 //	parts times:
 //	    kind       u8     1: a tree, 2: a blob
 //	    name       u8, and so many bytes
 //	    length     u64, and so many bytes
 //	checksum   u64      xxhash64 of all bytes before it
+//
+// Version 2 had nodes without holes (hole.go) and without shortened separators
+// (inner.go), which are nodes of version 3 as well.
 //
 // What a blob means is its writer's business. A tree is
 //
@@ -37,7 +40,8 @@ import (
 // nodes are 0: the order tells which is meant.
 const (
 	segmentMagic   = "KITHSEGM"
-	segmentVersion = 2
+	segmentVersion = 3
+	segmentOldest  = 2 // that can be read
 	segmentHeader  = len(segmentMagic) + 4 + 4
 	treeHeader     = 5 * 8
 	slotEntry      = 4 + 8
@@ -139,7 +143,7 @@ func (z *Frozen) writeTree(out *bufio.Writer) {
 // ReadSegment returns the parts of a segment; they share its memory. Its error
 // wraps ErrTooNew or ErrDamaged.
 func ReadSegment(b []byte) (trees, blobs []Part, err error) {
-	if err := checkVersion(b, segmentMagic, segmentVersion); err != nil {
+	if err := checkVersion(b, segmentMagic, segmentOldest, segmentVersion); err != nil {
 		return nil, nil, err
 	}
 	if len(b) < segmentHeader+8 || xxhash.Sum64(b[:len(b)-8]) != binary.LittleEndian.Uint64(b[len(b)-8:]) {

@@ -40,22 +40,39 @@ func requireEqual(t interface{ Fatalf(string, ...any) }, x, y *Index) {
 
 var write = flag.Bool("write", false, "write golden files that are missing")
 
-// The golden files pin format 2: it must be readable for ever.
+// The golden files pin format 3: it must be readable for ever.
 func TestGolden(t *testing.T) {
-	disk := &memoryFile{left: -1}
-	segment := save(t, sample().Freeze(nil), newPageFile(t, disk))
-	files := map[string][]byte{"segment-v2.golden": segment, "pages-v2.golden": disk.b}
-	checkGolden(t, files)
-	x, _ := mustOpen(t, &memoryFile{b: files["pages-v2.golden"], left: -1}, files["segment-v2.golden"])
-	requireEqual(t, sample(), x)
+	checkGolden(t, "", sample())
 }
 
-// checkGolden compares files with what is in testdata, and puts that in their
-// place.
-func checkGolden(t *testing.T, files map[string][]byte) {
+// The same of an index with a dictionary, and of one whose keys have holes.
+func TestGoldenWithDictionary(t *testing.T) {
+	checkGolden(t, "coded-", codedSample(t, func(key uint64) uint64 { return key % 7 }))
+	checkGolden(t, "holes-", codedSample(t, func(key uint64) uint64 { return key }))
+}
+
+// codedSample returns an index with a dictionary.
+func codedSample(t *testing.T, keyOf func(uint64) uint64) *Index {
+	x := New()
+	x.w.recoding.policy = always()
+	x.w.recoding.policy.due = func(x *Index, edges uint64) bool { return x.w.enc.dict == nil && edges > 200 }
+	rng := rand.New(rand.NewPCG(26, 26))
+	for range 500 {
+		e := follow(rng, 200)
+		x.Apply([]Change{{keyOf(e.Key), e.Value, Add}})
+	}
+	recodeAll(t, x)
+	return x
+}
+
+// checkGolden compares the files that an index is written to with those in
+// testdata, and reads these.
+func checkGolden(t *testing.T, prefix string, x *Index) {
 	t.Helper()
-	for name, got := range files {
-		path := filepath.Join("testdata", name)
+	disk := &memoryFile{left: -1}
+	segment := save(t, x.Freeze(nil), newPageFile(t, disk))
+	for name, got := range map[string][]byte{"segment-v3.golden": segment, "pages-v3.golden": disk.b} {
+		path := filepath.Join("testdata", prefix+name)
 		golden, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) && *write {
 			golden, err = got, os.WriteFile(path, got, 0o644)
@@ -64,33 +81,35 @@ func checkGolden(t *testing.T, files map[string][]byte) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(got, golden) {
-			t.Errorf("the sample is written otherwise than in %s", name)
+			t.Errorf("the sample is written otherwise than in %s", path)
 		}
-		files[name] = golden
 	}
+	readGolden(t, prefix+"segment-v3.golden", prefix+"pages-v3.golden", x)
 }
 
-// The same of an index with a dictionary.
-func TestGoldenWithDictionary(t *testing.T) {
-	x := New()
-	x.w.recoding.policy = always()
-	x.w.recoding.policy.due = func(x *Index, edges uint64) bool { return x.w.enc.dict == nil && edges > 200 }
-	rng := rand.New(rand.NewPCG(26, 26))
-	for range 500 {
-		e := follow(rng, 200)
-		x.Apply([]Change{{e.Key % 7, e.Value, Add}})
+// readGolden reads an index from files in testdata, and compares it.
+func readGolden(t *testing.T, segment, pages string, want *Index) {
+	t.Helper()
+	files := make([][]byte, 2)
+	for i, name := range []string{segment, pages} {
+		b, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[i] = b
 	}
-	recodeAll(t, x)
-	disk := &memoryFile{left: -1}
-	segment := save(t, x.Freeze(nil), newPageFile(t, disk))
-	files := map[string][]byte{"coded-v2.golden": segment, "coded-pages-v2.golden": disk.b}
-	checkGolden(t, files)
-	y, _ := mustOpen(t, &memoryFile{b: files["coded-pages-v2.golden"], left: -1}, files["coded-v2.golden"])
-	if y.w.enc.dict == nil {
-		t.Fatal("there is no dictionary")
+	x, _ := mustOpen(t, &memoryFile{b: files[1], left: -1}, files[0])
+	if (x.w.enc.dict == nil) != (want.w.enc.dict == nil) {
+		t.Fatalf("%s has a dictionary: %t", segment, x.w.enc.dict != nil)
 	}
-	checkTree(t, y)
-	requireEqual(t, x, y)
+	checkTree(t, x)
+	requireEqual(t, want, x)
+}
+
+// Format 2 had neither holes nor shortened separators.
+func TestFormat2IsRead(t *testing.T) {
+	readGolden(t, "segment-v2.golden", "pages-v2.golden", sample())
+	readGolden(t, "coded-v2.golden", "coded-pages-v2.golden", codedSample(t, func(key uint64) uint64 { return key % 7 }))
 }
 
 // Format 1 held lists. No released version wrote it.

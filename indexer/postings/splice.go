@@ -127,7 +127,11 @@ func (c *encoder) reform(l *leaf, s *spot, value uint64) ([]byte, verdict) {
 
 // addEntry writes the leaf with an entry of one value inserted before entry e.
 func (c *encoder) addEntry(l *leaf, e int, key, value uint64) ([]byte, verdict) {
-	if l.n == 0 || l.n == maxEntries || key < l.baseKey || key-l.baseKey > l.keys.u {
+	if l.n == 0 || l.n == maxEntries || key < l.baseKey {
+		return nil, rebuild
+	}
+	key, fits := l.hole.close(key - l.baseKey)
+	if !fits || key > l.keys.u {
 		return nil, rebuild
 	}
 	c.values = append(c.values[:0], value)
@@ -141,7 +145,7 @@ func (c *encoder) addEntry(l *leaf, e int, key, value uint64) ([]byte, verdict) 
 	copy(c.buf, l.b[:tags+e])
 	copy(c.buf[tags+e+1:], l.b[tags+e:tags+l.n])
 	w := bitWriter{b: c.buf, pos: 8 * (tags + l.n + 1 + 2*samples(l.n+1))}
-	c.putChanged(&w, l.b, l.keys, e, key-l.baseKey, 1)
+	c.putChanged(&w, l.b, l.keys, e, key, 1)
 	w.copy(l.b, l.keys.end(), at-l.keys.end())
 	before := w.pos - at
 	c.values = append(c.values[:0], value)

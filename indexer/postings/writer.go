@@ -284,10 +284,7 @@ func (w *writer) appendLeaves(dst []child, from Edge, edges []Edge, size int) []
 		r := w.t.arena.alloc(w.enc.encode(edges[:n])).withEdges(n)
 		dst = append(dst, child{from, r, uint64(n)})
 		if n < len(edges) {
-			from = edges[n]
-			if edges[n-1].Key != from.Key {
-				from.Value = 0
-			}
+			from = border(edges[n-1], edges[n])
 		}
 		edges = edges[n:]
 	}
