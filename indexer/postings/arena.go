@@ -64,7 +64,9 @@ type arena struct {
 
 	dirty  bitset                // pages that got blocks since they were last frozen
 	frozen *frost                // pages being written to a checkpoint, nil when there is none
-	shown  bitset                // pages with blocks that still show what a page file has
+	file   *PageFile             // that the first pages show until they are written to, or nil
+	lost   int                   // of these, those without blocks that cannot be
+	shown  bitset                // pages with blocks that still show what the file has
 	proof  atomic.Pointer[proof] // what of those is known to be whole, nil when all is
 }
 
@@ -211,17 +213,29 @@ func (a *arena) giveBack() {
 
 // addPage divides an empty page into the slots and returns it, linked.
 func (a *arena) addPage(slots int) int32 {
-	var p int32
-	if n := len(a.empty); n > 0 {
-		p = a.empty[n-1]
-		a.empty = a.empty[:n-1]
-		a.resident = max(a.resident-1, 0)
-	} else {
+	p := a.takeEmpty()
+	if p == 0 {
 		p = a.newPage()
 	}
 	a.divide(p, slots)
 	a.link(p)
 	return p
+}
+
+// takeEmpty returns an empty page, 0 if there is none. One that shows a slot
+// which cannot be read, as its sector is bad or somebody has cut the file short,
+// is never used: the first write to it would read the slot, and end the process.
+func (a *arena) takeEmpty() int32 {
+	for n := len(a.empty); n > 0; n-- {
+		p := a.empty[n-1]
+		a.empty = a.empty[:n-1]
+		a.resident = max(a.resident-1, 0)
+		if a.file == nil || a.file.canShow(int(p)) {
+			return p
+		}
+		a.lost++
+	}
+	return 0
 }
 
 // divide makes an empty page one of so many free slots.
@@ -296,7 +310,7 @@ func (a *arena) unlink(p int32) {
 
 // held returns the bytes of memory that the arena holds, used or not.
 func (a *arena) held() uint64 {
-	gone := len(a.empty) - a.resident
+	gone := len(a.empty) - a.resident + a.lost
 	return uint64(len(a.pages)-1-gone)*pageSize + uint64(len(a.pages))*pageRecord
 }
 

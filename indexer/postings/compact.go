@@ -86,7 +86,7 @@ func (a *arena) loose() bool {
 }
 
 // inPages returns the bytes of the pages that have blocks.
-func (a *arena) inPages() uint64 { return uint64(len(a.pages)-1-len(a.empty)) * pageSize }
+func (a *arena) inPages() uint64 { return uint64(len(a.pages)-1-len(a.empty)-a.lost) * pageSize }
 
 // sparse returns the next page of which at most three quarters are used, of
 // those after hand, 0 when there is none.

@@ -214,7 +214,7 @@ func (o *opener) showPages() error {
 	a.grow(uint64(len(a.pages)+1) * pageSize)
 	err := a.mapFile(o.file.file, uint64(o.slots)*pageSize)
 	if err == nil {
-		o.file.mapped = o.slots
+		o.file.mapped, a.file = o.slots, o.file
 		a.shown = o.image.slots.clone()
 		return nil
 	}

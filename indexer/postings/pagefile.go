@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -117,6 +118,21 @@ func checkVersion(b []byte, magic string, oldest, newest uint32) error {
 		return fmt.Errorf("%w: format %d, which no released version wrote", ErrDamaged, v)
 	}
 	return nil
+}
+
+// canShow reads a slot, to no end but that the system has it, and reports whether
+// it could. Of slots that are not mapped it is true, and of a closed file.
+func (f *PageFile) canShow(slot int) bool {
+	if slot >= f.mapped {
+		return true
+	}
+	one := make([]byte, 1)
+	for at := int64(slot) * pageSize; at < int64(slot+1)*pageSize; at += minSystemPage {
+		if _, err := f.file.ReadAt(one, at); err != nil && !errors.Is(err, fs.ErrClosed) {
+			return false
+		}
+	}
+	return true
 }
 
 // Close closes the file. What of it is mapped stays.

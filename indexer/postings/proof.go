@@ -27,6 +27,7 @@ type proof struct {
 	proven  []atomic.Uint64 // a bit a page
 	left    atomic.Int64    // pages that are not
 	blank   []byte          // an empty leaf, which stands for those that are damaged
+	bufs    sync.Pool       // *[pageSize]byte, for pages to be compared
 
 	bad []atomic.Uint64 // a bit a page: it is damaged
 
@@ -40,6 +41,7 @@ func newProof(a *arena, file *PageFile, sums []uint64, blank []byte) *proof {
 	q := &proof{
 		regions: a.regions, file: file, sums: sums, blank: blank,
 		proven: make([]atomic.Uint64, words), bad: make([]atomic.Uint64, words),
+		bufs: sync.Pool{New: func() any { return new([pageSize]byte) }},
 	}
 	for p := range sums {
 		if a.shown.has(p) {
@@ -66,8 +68,8 @@ func (q *proof) holds(p int) bool {
 	if q.isBad(p) {
 		return false
 	}
-	page := q.regions.bytes(uint64(p)*pageSize, pageSize)
-	if xxhash.Sum64(page) == q.sums[p] {
+	err := q.compare(p)
+	if err == nil {
 		q.mark(p)
 		return true
 	}
@@ -76,15 +78,29 @@ func (q *proof) holds(p int) bool {
 	if q.isProven(p) {
 		return true
 	}
-	if q.isBad(p) {
-		return false
+	if !q.isBad(p) {
+		q.condemn(p, err)
 	}
-	if xxhash.Sum64(page) == q.sums[p] {
-		q.mark(p)
-		return true
-	}
-	q.condemn(p, fmt.Errorf("%w: slot %d has another checksum", ErrDamaged, p))
 	return false
+}
+
+// compare compares the page with its checksum. It reads the file: a sector that
+// cannot be read, or a file that somebody has cut short, is an error then, and
+// would end the process if the mapped page was looked at first. A file that is
+// closed, as the next checkpoints go to another, is looked at all the same.
+func (q *proof) compare(p int) error {
+	buf := q.bufs.Get().(*[pageSize]byte)
+	defer q.bufs.Put(buf)
+	page := buf[:]
+	if _, err := q.file.file.ReadAt(page, int64(p)*pageSize); errors.Is(err, fs.ErrClosed) {
+		page = q.regions.bytes(uint64(p)*pageSize, pageSize)
+	} else if err != nil {
+		return fmt.Errorf("%w: slot %d cannot be read: %v", ErrDamaged, p, err)
+	}
+	if xxhash.Sum64(page) != q.sums[p] {
+		return fmt.Errorf("%w: slot %d has another checksum", ErrDamaged, p)
+	}
+	return nil
 }
 
 func (q *proof) mark(p int) {
@@ -112,45 +128,21 @@ func (q *proof) abandon(p int) {
 	q.bad[p/64].And(^(uint64(1) << (p % 64)))
 }
 
-// check proves a page by reading the file, so that it takes no memory for good,
-// and an error of the disk ends no process. It returns false when the file
-// disagrees: the page may have changed since, or be damaged.
-func (q *proof) check(p int, buf []byte) bool {
-	if q.isProven(p) {
-		return true
-	}
-	if _, err := q.file.file.ReadAt(buf, int64(p)*pageSize); errors.Is(err, fs.ErrClosed) {
-		return false // it is not needed any more, but mapped
-	} else if err != nil {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		if !q.isProven(p) {
-			q.condemn(p, fmt.Errorf("%w: slot %d cannot be read: %v", ErrDamaged, p, err))
-		}
-		return true
-	}
-	if xxhash.Sum64(buf) != q.sums[p] {
-		return false
-	}
-	q.mark(p)
-	return true
-}
-
 // Prove compares all that the index shows of a page file with its checksums,
-// but for what was read and so compared already. Its error wraps ErrDamaged, or
-// is the context's. It may run beside the writer and readers.
+// but for what was read and so compared already, up to the first page that is
+// damaged: the index is lost then, whatever the others are. Its error wraps
+// ErrDamaged, or is the context's. It may run beside the writer and readers.
 func (x *Index) Prove(ctx context.Context) error {
 	t := x.tree.Load()
 	q := t.arena.proof.Load()
 	if q == nil {
 		return nil
 	}
-	buf := make([]byte, pageSize)
 	for p := range q.sums {
 		if p%64 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if q.check(p, buf) {
+		if q.isProven(p) {
 			continue
 		}
 		in := x.enter()
@@ -158,6 +150,9 @@ func (x *Index) Prove(ctx context.Context) error {
 			q.holds(p)
 		}
 		x.leave(in)
+		if err := x.Damage(); err != nil {
+			return err
+		}
 	}
 	err := x.Damage()
 	if err == nil && q.left.Load() == 0 {
