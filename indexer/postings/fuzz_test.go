@@ -8,14 +8,24 @@ import (
 
 // FuzzIndex reads changes from the bytes: two of them choose what a change is
 // and how its numbers are made, eight more are a number. Their length tells how
-// leaves are coded.
+// leaves are coded: as ids, as codes, or now this way, now that.
 func FuzzIndex(f *testing.F) {
 	f.Add([]byte("0123456789abcdefghij"))
 	f.Add([]byte{1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 255, 255, 255, 255, 255, 255, 255, 255})
+	for n := range 3 { // ids made of a time and a machine, by hundreds
+		var b []byte
+		for i := range byte(12) {
+			b = append(b, 31<<3|i%3<<1, 20+i%4, i*37, i, 1, i%5, i, 3, i%7, 5)
+		}
+		f.Add(append(b, make([]byte, n)...))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		x, m := New(), newPlain()
-		if len(b)%2 != 0 {
+		switch len(b) % 3 {
+		case 1:
 			x.w.recoding.policy = always()
+		case 2:
+			x.w.recoding.policy = restless(uint64(len(b)))
 		}
 		var last Edge
 		for len(b) >= 10 {
@@ -54,5 +64,24 @@ func FuzzIndex(f *testing.F) {
 		if !slices.Equal(got, m.all()) || x.Fingerprint() != m.sum || x.Stats().Keys != uint64(len(m.lists)) {
 			t.Fatalf("index has %v, want %v", got, m.all())
 		}
+		if x.w.enc.dict != nil {
+			throughFiles(t, x, got)
+		}
 	})
+}
+
+// throughFiles writes an index with a dictionary to files, and goes on with what
+// is read of them.
+func throughFiles(t *testing.T, x *Index, edges []Edge) {
+	disk := &memoryFile{left: -1}
+	segment := save(t, x.Freeze(nil), newPageFile(t, disk))
+	y, _ := mustOpen(t, disk, segment)
+	checkTree(t, y)
+	requireEqual(t, x, y)
+	for _, e := range edges {
+		y.Apply([]Change{{e.Key, e.Value, Remove}})
+	}
+	if left := y.Stats(); left.Edges+left.Keys > 0 || y.Fingerprint() != 0 {
+		t.Fatalf("index of no edges has %+v", left)
+	}
 }
