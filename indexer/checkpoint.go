@@ -2,6 +2,7 @@ package indexer
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -77,6 +78,15 @@ func (d *Directory) freezeTrees(r *relation) (frozen []frozenTree) {
 	return frozen
 }
 
+// leaveOut ends the writing of a relation's trees, for want of some of their
+// edges. It is not frozen again before it is cleared.
+func (r *frozenRelation) leaveOut() {
+	for _, t := range r.trees {
+		t.Fail()
+	}
+	r.trees = nil
+}
+
 // failed makes up for a checkpoint that could not be written. It is for the
 // goroutine that applies batches.
 func (c *checkpoint) failed() {
@@ -102,13 +112,19 @@ func (d *Directory) write(c *checkpoint) (written int64, err error) {
 	m := manifest{WrittenAt: time.Now().UTC(), Source: c.bookmark}
 	sequence := formatSequence(d.next)
 	d.next++ // whatever comes: no name is used twice
-	for _, r := range c.relations {
+	for i, r := range c.relations {
 		entry := manifestRelation{Relation: r.Relation, Segment: r.segment}
 		if r.state != Live {
 			entry.State, entry.Reason = r.state.String(), r.reason
 		}
 		if len(r.trees) > 0 {
-			if entry.Segment, err = d.writeSegment(r, sequence, &written); err != nil {
+			entry.Segment, err = d.writeSegment(r, sequence, &written)
+			if errors.Is(err, postings.ErrDamaged) {
+				// Found only now, as its pages are to be copied; else it would
+				// not have been frozen. The others can do without it.
+				d.logger.Error("checkpoint leaves a damaged relation out until its table is read again", "relation", r.Name, "error", err)
+				c.relations[i].leaveOut()
+			} else if err != nil {
 				return written, fmt.Errorf("write relation %s: %w", r.Name, err)
 			}
 		}

@@ -1,12 +1,14 @@
 package indexer
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -265,35 +267,17 @@ func TestDiskSpaceStaysBounded(t *testing.T) {
 // A relation of which a page is damaged serves what is whole, says that it is
 // not all, and is not in the next checkpoint: the table will be read again.
 func TestDamagedPageMakesItsRelationStale(t *testing.T) {
-	d := openDirectory(t, t.TempDir())
-	x := NewIndex([]Relation{followers, following})
-	var b Batch
-	rng := rand.New(rand.NewPCG(1, 1))
-	for range 50_000 {
-		b.Changes = append(b.Changes, add(RelationID(rng.IntN(2)), rng.Uint64N(2000), rng.Uint64N(1<<30)))
-	}
-	b.Transitions = live(0, 1)
-	x.Apply(b)
-	write(t, d, x, `{"n":1}`)
-	var pages string
-	for _, name := range files(t, d, pagesPrefix) {
-		if name == d.pages[treeKey{"followers", edgesTree}].name {
-			pages = d.path + "/" + name
-		}
-	}
-	f, err := os.OpenFile(pages, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.WriteAt([]byte("damage"), 2*16<<10+100); err != nil {
-		t.Fatal(err)
-	}
+	d, x := twoRelations(t)
+	damagePage(t, pagesOf(d, "followers"))
 	d, x, _, loaded := reopen(t, d, followers, following)
 	if !loaded[0] || !loaded[1] {
 		t.Fatalf("loaded = %v: pages are not to be looked at yet", loaded)
 	}
-	d.Prove(t.Context())
+	var named []string
+	d.Prove(t.Context(), func(relation string) { named = append(named, relation) })
+	if want := []string{"followers"}; !slices.Equal(named, want) {
+		t.Errorf("damaged are %v, want %v", named, want)
+	}
 	if x.State(0) != Stale || x.State(1) != Live {
 		t.Fatalf("status = %+v", x.Status())
 	}
@@ -306,5 +290,94 @@ func TestDamagedPageMakesItsRelationStale(t *testing.T) {
 	x.Apply(Batch{Changes: []Change{{Relation: 0, Op: Clear}, add(0, 1, 1)}, Transitions: live(0)})
 	if x.State(0) != Live {
 		t.Errorf("status after it was read again = %+v", x.Status()[0])
+	}
+}
+
+// twoRelations returns a checkpoint of two relations of some pages each.
+func twoRelations(t *testing.T) (*Directory, *Index) {
+	t.Helper()
+	d := openDirectory(t, t.TempDir())
+	x := NewIndex([]Relation{followers, following})
+	b := Batch{Transitions: live(0, 1)}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for range 50_000 {
+		b.Changes = append(b.Changes, add(RelationID(rng.IntN(2)), rng.Uint64N(2000), rng.Uint64N(1<<30)))
+	}
+	x.Apply(b)
+	write(t, d, x, `{"n":1}`)
+	return d, x
+}
+
+// pagesOf returns the path of the page file of a relation's edges.
+func pagesOf(d *Directory, relation string) string {
+	return filepath.Join(d.path, d.pages[treeKey{relation, edgesTree}].name)
+}
+
+// damagePage damages a page of a page file.
+func damagePage(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte("damage"), 2*16<<10+100); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A relation that is found to be damaged when its pages are copied, as somebody
+// has removed their file, does not keep the others from being written.
+func TestDamagedRelationWithoutItsPageFileIsLeftOut(t *testing.T) {
+	d, _ := twoRelations(t)
+	pages := pagesOf(d, "followers")
+	damagePage(t, pages)
+	d, x, _, _ := reopen(t, d, followers, following)
+	if err := os.Remove(pages); err != nil {
+		t.Fatal(err)
+	}
+	c := d.freeze(x, json.RawMessage(`{"n":2}`))
+	if _, err := d.write(c); err == nil {
+		t.Fatal("a page file is missing, and a checkpoint was written")
+	}
+	c.failed()
+	for n := range 3 { // also when it has changed
+		write(t, d, x, fmt.Sprintf(`{"n":%d}`, 3+n))
+		if x.State(0) != Stale || x.State(1) != Live {
+			t.Fatalf("status = %+v", x.Status())
+		}
+		x.Apply(Batch{Changes: []Change{add(0, 1, uint64(n)), add(1, 1, uint64(n))}})
+	}
+	d, x, bookmark, loaded := reopen(t, d, followers, following)
+	if bookmark != `{"n":5}` || loaded[0] || !loaded[1] || x.State(0) != Loading {
+		t.Fatalf("loaded %s, %v, want only the whole relation", bookmark, loaded)
+	}
+	x.Apply(Batch{Changes: []Change{add(0, 1, 1)}, Transitions: live(0)})
+	write(t, d, x, `{"n":6}`)
+	if _, y, _, loaded := reopen(t, d, followers, following); !loaded[0] || y.Fingerprint(0) != x.Fingerprint(0) {
+		t.Errorf("loaded = %v after it was read again, %+v", loaded, y.Status())
+	}
+}
+
+// A relation is named as soon as a page of it is found to be damaged, while those
+// after it wait to be proven.
+func TestDamagedRelationsAreNamedAtOnce(t *testing.T) {
+	d, _ := twoRelations(t)
+	damagePage(t, pagesOf(d, "followers"))
+	damagePage(t, pagesOf(d, "following"))
+	d, x, _, _ := reopen(t, d, followers, following)
+	ctx, stop := context.WithCancel(t.Context())
+	var named []string
+	d.Prove(ctx, func(relation string) {
+		named = append(named, relation)
+		stop()
+	})
+	if want := []string{"followers"}; !slices.Equal(named, want) || x.State(0) != Stale || x.State(1) != Live {
+		t.Errorf("named are %v, want %v; status %+v", named, want, x.Status())
+	}
+	named = nil
+	d.Prove(t.Context(), func(relation string) { named = append(named, relation) })
+	if want := []string{"followers", "following"}; !slices.Equal(named, want) {
+		t.Errorf("named are %v, want %v", named, want)
 	}
 }

@@ -181,17 +181,23 @@ func (d *Directory) setAside(file string, reason error) error {
 }
 
 // Prove compares all that Load has loaded with its checksums, until that is done
-// or ctx ends. What is damaged it says, and the relation is Stale from then on.
-// Lists that are asked for meanwhile are compared before they are answered. It
-// may run beside everything else. It returns the names of the relations that are
-// damaged, whose tables must be read again.
-func (d *Directory) Prove(ctx context.Context) (damaged []string) {
+// or ctx ends. What is damaged it says, and the relation is Stale from then on:
+// damaged is called with its name as soon as that is known, as its table must be
+// read again. Lists that are asked for meanwhile are compared before they are
+// answered. It may run beside everything else.
+func (d *Directory) Prove(ctx context.Context, damaged func(relation string)) {
+	named := "" // trees of a relation follow one another
 	for _, t := range d.loaded {
-		if err := t.index.Prove(ctx); err != nil && ctx.Err() == nil {
-			d.logger.Error("checkpoint is damaged: the relation lacks edges until its table is read again",
-				"relation", t.key.relation, "tree", t.key.tree, "file", t.file.name, "error", err)
-			damaged = append(damaged, t.key.relation)
+		err := t.index.Prove(ctx)
+		if ctx.Err() != nil {
+			return
 		}
+		if err == nil || t.key.relation == named {
+			continue
+		}
+		d.logger.Error("checkpoint is damaged: the relation lacks edges until its table is read again",
+			"relation", t.key.relation, "tree", t.key.tree, "file", t.file.name, "error", err)
+		named = t.key.relation
+		damaged(named)
 	}
-	return damaged
 }

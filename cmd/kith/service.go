@@ -182,10 +182,10 @@ func (s *service) run(ctx context.Context) error {
 
 // prove has the tables read again of which the checkpoint is damaged.
 func (s *service) prove(ctx context.Context) {
-	for _, name := range s.directory.Prove(ctx) {
+	s.directory.Prove(ctx, func(name string) {
 		relation, _ := s.index.Relation(name)
 		s.follower.Rescan(relation)
-	}
+	})
 }
 
 // serveUntil serves until ctx ends, then lets the requests under way end.
