@@ -175,13 +175,16 @@ func (r *relation) read(part Reading) {
 		r.clear() // what is left of it cannot be told from what is lost
 	}
 	if part.Aside {
-		if part.Begins || r.aside == nil {
+		if part.Begins {
+			r.dropAside()
+		}
+		if r.aside == nil {
 			r.aside = newAside(r.counted.Load())
 		}
 		r.aside.read(part.Edges)
 		return
 	}
-	r.aside = nil
+	r.dropAside()
 	r.replace(part.First, part.Last, counted(slices.Values(part.Edges)))
 }
 
@@ -193,7 +196,17 @@ func (r *relation) renew() {
 	}
 	r.replace(Edge{}, Edge{Key: math.MaxUint64, Value: math.MaxUint64}, r.aside.rows)
 	r.missing += r.aside.missing
-	r.aside = nil
+	r.dropAside()
+}
+
+// dropAside forgets what was collected aside. Its memory, that of a relation, goes
+// back to the system at once, and not when the heap, of which it is no part, is
+// next collected.
+func (r *relation) dropAside() {
+	if r.aside != nil {
+		r.aside.clear()
+		r.aside = nil
+	}
 }
 
 // replace makes the edges from first to last those of a sequence, which has them
@@ -259,7 +272,7 @@ func (r *relation) adopt(trees []*postings.Index) {
 // move makes a transition.
 func (r *relation) move(t Transition) {
 	if t.Rows != AsBefore || t.State == Halted {
-		r.aside = nil // it was collected for what the relation no longer is
+		r.dropAside() // it was collected for what the relation no longer is
 	}
 	switch counts := r.counted.Load(); {
 	case t.Rows == Many && !counts:

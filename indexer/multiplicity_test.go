@@ -347,6 +347,36 @@ func TestCountedReadingAsideThatDiffers(t *testing.T) {
 	}
 }
 
+// What was collected aside is given back when it is of no more use, and not when
+// the heap is next collected.
+func TestAsideIsGivenBack(t *testing.T) {
+	empty := postings.New().Stats().Bytes
+	for name, b := range map[string]Batch{
+		"renewed":  {Transitions: live(0)},
+		"halted":   {Transitions: []Transition{{State: Halted}}},
+		"begun":    {Readings: []Reading{{Aside: true, Begins: true}}},
+		"in place": {Readings: []Reading{{Begins: true}}},
+	} {
+		for _, rows := range []Rows{One, Many} {
+			x := NewIndex([]Relation{followers})
+			x.Apply(Batch{Transitions: []Transition{{State: Stale, Rows: rows}}, Readings: []Reading{{Aside: true, Begins: true}}})
+			part := Reading{Aside: true}
+			for i := range uint64(10_000) {
+				part.Edges = append(part.Edges, Edge{Key: i, Value: i * i})
+			}
+			x.Apply(Batch{Readings: []Reading{part}})
+			collected := x.relations[0].aside.came
+			if collected.Stats().Edges != 10_000 {
+				t.Fatalf("aside are %+v", collected.Stats())
+			}
+			x.Apply(b)
+			if got := collected.Stats(); got.Edges > 0 || got.Bytes > empty {
+				t.Errorf("%s, rows %d: what was collected still is %+v", name, rows, got)
+			}
+		}
+	}
+}
+
 func TestCountedCheckpointRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		path, err := os.MkdirTemp("", "kith")
