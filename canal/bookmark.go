@@ -99,6 +99,7 @@ func (f *Follower) restore(raw json.RawMessage) error {
 	f.begin, f.end = b.Begin, b.End
 	for _, t := range b.Tables {
 		f.assembler.tables[f.assembler.keyOf(t.Schema, t.Name)] = t
+		f.tellTextKeys(t)
 	}
 	for _, r := range f.assembler.follows {
 		r.counted = r.state != indexer.Loading && slices.Contains(b.Counted, r.Name)

@@ -77,7 +77,7 @@ func (t *table) cascadesOn(r *follow, load func(schema, name string) (*table, er
 		harm
 	}
 	var found []cascade
-	todo := []step{{t, harm{deletion: true, all: t.computes(r.Key, r.Value), columns: []string{r.Key, r.Value}}}}
+	todo := []step{{t, harm{deletion: true, all: t.computes(r.columns()...), columns: r.columns()}}}
 	harms := make(map[string]*harm) // by name of the ancestor
 	for direct := true; len(todo) > 0; direct = false {
 		child := todo[0]
@@ -221,7 +221,8 @@ func (c *cascade) judge(t *table) {
 	if k.onDelete == "CASCADE" || c.onDelete != untouched && k.onDelete == "SET NULL" {
 		c.onDelete = drops
 	}
-	if t.computes(r.Key, r.Value) || isKey && isValue {
+	filtered := r.where != nil && containsFold(r.where.Columns(), k.own[0])
+	if t.computes(r.columns()...) || isKey && isValue || filtered {
 		return
 	}
 	switch k.onUpdate {

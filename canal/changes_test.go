@@ -31,7 +31,7 @@ var definitions = []struct {
 	{name: "drop our column", statements: []string{"ALTER TABLE t DROP INDEX pair, DROP COLUMN b"},
 		halted: "no column b", cure: []string{"DELETE FROM t", "ALTER TABLE t ADD COLUMN b INT, ADD UNIQUE KEY (a, b)"}},
 	{name: "retype our column", statements: []string{"ALTER TABLE t MODIFY b VARCHAR(20) NOT NULL"},
-		halted: "integer columns only", cure: []string{"ALTER TABLE t MODIFY b INT NOT NULL"}},
+		halted: "values of integers", cure: []string{"ALTER TABLE t MODIFY b INT NOT NULL"}},
 	{name: "swap columns", statements: []string{"ALTER TABLE t CHANGE a b BIGINT NOT NULL, CHANGE b a BIGINT NOT NULL"}},
 	{name: "reorder columns", statements: []string{"ALTER TABLE t MODIFY b BIGINT NOT NULL FIRST"}},
 	{name: "swap tables", statements: []string{"CREATE TABLE _t_gho LIKE t", "INSERT INTO _t_gho SELECT a + 10, b, x FROM t",

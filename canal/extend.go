@@ -40,9 +40,10 @@ func (t *table) precedes(now *table, named bool) bool {
 // holds says whether the table has the columns of the relations.
 func (t *table) holds(follows ...*follow) bool {
 	return !slices.ContainsFunc(follows, func(f *follow) bool {
-		_, hasKey := t.column(f.Key)
-		_, hasValue := t.column(f.Value)
-		return !hasKey || !hasValue
+		return slices.ContainsFunc(f.columns(), func(name string) bool {
+			_, ok := t.column(name)
+			return !ok
+		})
 	})
 }
 
@@ -63,7 +64,13 @@ func (t *table) isPartOf(other *table) bool {
 // the others.
 func (t *table) goOnAs(known *table) *table {
 	same := *t
-	same.Columns, same.Hidden = known.Columns, known.Hidden
+	same.Columns, same.Hidden = slices.Clone(known.Columns), known.Hidden
+	for i := range same.Columns {
+		c := &same.Columns[i]
+		if now, ok := t.column(c.Name); ok && c.Definition == "" { // nobody has asked for it yet
+			c.Definition, c.Charset = t.Columns[now].Definition, t.Columns[now].Charset
+		}
+	}
 	same.Extended, same.Fingerprint = known.Extended, known.Fingerprint
 	return &same
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/kithdb/kith/canal/filter"
 	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/indexer"
 )
@@ -58,6 +59,7 @@ type Follower struct {
 	release  func() bool
 	rescans  rescans
 	asked    []atomic.Bool // by relation: somebody wants it to be read again
+	textKeys []atomic.Bool // by relation, see TextKeys
 
 	retry     *backoff.ExponentialBackOff
 	retryAt   time.Time
@@ -88,6 +90,7 @@ func NewFollower(o Options) (*Follower, error) {
 		retry:     backoff.NewExponentialBackOff(),
 		rescans:   newRescans(),
 		asked:     make([]atomic.Bool, len(o.Relations)),
+		textKeys:  make([]atomic.Bool, len(o.Relations)),
 	}
 	f.retry.InitialInterval, f.retry.MaxInterval = 200*time.Millisecond, 15*time.Second
 	f.fresh = &freshness{
@@ -102,8 +105,14 @@ func NewFollower(o Options) (*Follower, error) {
 		if i < len(o.States) {
 			state = o.States[i]
 		}
-		f.assembler.follows = append(f.assembler.follows,
-			&follow{Relation: r, id: indexer.RelationID(i), state: state, due: state != indexer.Live, read: state != indexer.Loading})
+		follow := &follow{Relation: r, id: indexer.RelationID(i), state: state, due: state != indexer.Live, read: state != indexer.Loading}
+		if r.Where != "" {
+			var err error
+			if follow.where, err = filter.Parse(r.Where); err != nil {
+				return nil, fmt.Errorf("relation %s cannot be read: %w", r.Name, err)
+			}
+		}
+		f.assembler.follows = append(f.assembler.follows, follow)
 	}
 	if o.Bookmark == nil {
 		return f, nil

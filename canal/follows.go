@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kithdb/kith/canal/filter"
 	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/canal/statement"
 	"github.com/kithdb/kith/indexer"
@@ -15,6 +16,7 @@ type follow struct {
 	Relation
 	id    indexer.RelationID
 	state indexer.State
+	where *filter.Expression // its Where, nil without
 
 	// due says that its table must be read (again): by the first snapshot, or by
 	// a rescan, which has come to reached, nil at the beginning. Of a halted

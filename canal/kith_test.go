@@ -79,7 +79,7 @@ func relationsOf(o canal.Options) []indexer.Relation {
 	var relations []indexer.Relation
 	for _, r := range o.Relations {
 		relations = append(relations, indexer.Relation{
-			Name: r.Name, Table: r.Schema + "." + r.Table, Key: r.Key, Value: r.Value, Symmetric: r.Symmetric,
+			Name: r.Name, Table: r.Schema + "." + r.Table, Key: r.Key, Value: r.Value, Symmetric: r.Symmetric, Where: r.Where,
 		})
 	}
 	return relations

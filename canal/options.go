@@ -55,6 +55,7 @@ type Relation struct {
 	Schema, Table string
 	Key, Value    string // columns
 	Symmetric     bool   // a row is an edge both ways
+	Where         string // which rows are edges, as package filter reads it; empty for all
 }
 
 // TLS says how connections to the source are protected.

@@ -2,7 +2,6 @@ package canal
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"math"
@@ -14,54 +13,69 @@ import (
 
 // shownEdges reads the next rows as soon as the source shows everything that is
 // applied.
-func (f *Follower) shownEdges(ctx context.Context, s *rescan) ([]indexer.Edge, error) {
+func (f *Follower) shownEdges(ctx context.Context, s *rescan) (part, error) {
 	conn := f.rescans.conn
 	if f.server.kind == gtid.Maria {
 		if settled, err := f.assembler.limbo.settle(ctx, conn); !settled || err != nil {
-			return nil, errors.Join(errors.New("the source does not show yet what was committed by XA"), err)
+			return part{}, errors.Join(errors.New("the source does not show yet what was committed by XA"), err)
 		}
 	}
 	end, err := f.server.awaitShown(ctx, conn, s.table, f.tracker.Position(), f.end)
 	if err != nil {
-		return nil, err
+		return part{}, err
 	}
-	edges, err := s.appendEdges(ctx, conn, f.rescans.edges[:0], f.rescans.rows)
+	p, err := s.readEdges(ctx, conn, f.rescans.edges[:0], f.rescans.rows)
 	if isServerError(err, errNoSuchIndex) { // it is invisible
 		s.index = ""
-		edges, err = s.appendEdges(ctx, conn, f.rescans.edges[:0], f.rescans.rows)
+		p, err = s.readEdges(ctx, conn, f.rescans.edges[:0], f.rescans.rows)
 	}
-	f.rescans.edges = edges[:0]
+	f.rescans.edges = p.edges[:0]
 	_, ended := conn.ExecContext(ctx, end)
-	return edges, errors.Join(err, ended)
+	return p, errors.Join(err, ended)
 }
 
-// appendEdges appends the edges of the next rows to dst, which is empty.
-func (s *rescan) appendEdges(ctx context.Context, q queryer, dst []indexer.Edge, rows int) (_ []indexer.Edge, err error) {
-	result, err := q.QueryContext(ctx, s.query(rows))
+// part is what rows of a table were read, one after the other.
+type part struct {
+	edges []indexer.Edge // of those that pass the relation's filter
+	rows  int
+	last  indexer.Edge // that the last row has, or would have
+}
+
+// readEdges reads the edges of the next rows into dst, which is empty.
+func (s *rescan) readEdges(ctx context.Context, q queryer, dst []indexer.Edge, rows int) (p part, err error) {
+	p.edges = dst
+	table, err := newSnapshotTable(s.table, []*follow{s.follow})
 	if err != nil {
-		return dst, fmt.Errorf("read table %s again: %w", s.table, err)
+		return p, err
+	}
+	result, err := q.QueryContext(ctx, s.query(table.selectList(), rows))
+	if err != nil {
+		return p, fmt.Errorf("read table %s again: %w", s.table, err)
 	}
 	defer func() { err = errors.Join(err, result.Close()) }()
-	var key, value sql.RawBytes
+	row, e := table.newTextRow(), table.edges[0]
 	for result.Next() {
-		if err := result.Scan(&key, &value); err != nil {
-			return dst, err
+		if err := row.read(result); err != nil {
+			return p, fmt.Errorf("read table %s again: %w", s.table, err)
 		}
-		k, keyErr := parseCell(key)
-		v, valueErr := parseCell(value)
-		if err := errors.Join(keyErr, valueErr); err != nil {
-			return dst, fmt.Errorf("read table %s again: %w", s.table, err)
+		passes, err := e.where.passesTexts(row.texts)
+		if err != nil {
+			return p, fmt.Errorf("read table %s again: %w", s.table, err)
 		}
-		dst = append(dst, indexer.Edge{Key: k.Bits, Value: v.Bits})
+		p.rows++
+		p.last = indexer.Edge{Key: row.values[e.key].Bits, Value: row.values[e.value].Bits}
+		if passes {
+			p.edges = append(p.edges, p.last)
+		}
 	}
-	return dst, result.Err()
+	return p, result.Err()
 }
 
-// query returns the statement that reads the next rows. It passes over those that
+// query returns the statement that reads columns of the next rows. It passes over those that
 // are no edge: a comparison with NULL is not true, and negative numbers are no
 // ids. Written out with OR, the condition is a range of the index, which that of
 // two rows, (a, b) > (x, y), is not everywhere.
-func (s *rescan) query(rows int) string {
+func (s *rescan) query(columns string, rows int) string {
 	key, value := quote(s.Key), quote(s.Value)
 	where := []string{key + " >= 0", value + " >= 0"}
 	order := make([]string, len(s.columns))
@@ -79,8 +93,8 @@ func (s *rescan) query(rows int) string {
 	if s.index != "" {
 		index = " FORCE INDEX (" + quote(s.index) + ")"
 	}
-	return fmt.Sprintf("SELECT %s, %s FROM %s.%s%s WHERE %s ORDER BY %s LIMIT %d",
-		key, value, quote(s.table.Schema), quote(s.table.Name), index,
+	return fmt.Sprintf("SELECT %s FROM %s.%s%s WHERE %s ORDER BY %s LIMIT %d",
+		columns, quote(s.table.Schema), quote(s.table.Name), index,
 		strings.Join(where, " AND "), strings.Join(order, ", "), rows)
 }
 
@@ -93,14 +107,14 @@ func (s *rescan) reachedIn(i int) uint64 {
 }
 
 // addPart puts what was read into the batch.
-func (f *Follower) addPart(s *rescan, edges []indexer.Edge) {
-	part := indexer.Reading{Relation: s.id, Edges: edges, Last: lastEdge, Aside: s.aside, Begins: s.begins}
+func (f *Follower) addPart(s *rescan, p part) {
+	part := indexer.Reading{Relation: s.id, Edges: p.edges, Last: lastEdge, Aside: s.aside, Begins: s.begins}
 	if s.reached != nil {
 		part.First = following(*s.reached)
 	}
 	reached := lastEdge
-	if n := len(edges); n == f.rescans.rows {
-		reached = edges[n-1]
+	if p.rows == f.rescans.rows {
+		reached = p.last
 		if len(s.columns) == 1 {
 			reached = s.behind(reached)
 		}
@@ -108,8 +122,8 @@ func (f *Follower) addPart(s *rescan, edges []indexer.Edge) {
 	part.Last = reached
 	s.reached, s.begins = &reached, false
 	f.readings = append(f.readings, part)
-	f.counters.rescanRows[s.id].Add(uint64(len(edges)))
-	f.counters.snapshotRows[s.id].Add(uint64(len(edges)))
+	f.counters.rescanRows[s.id].Add(uint64(p.rows))
+	f.counters.snapshotRows[s.id].Add(uint64(p.rows))
 }
 
 // behind returns the last edge that a row with the same value in the one column

@@ -46,9 +46,9 @@ func testParts(ctx context.Context, t *testing.T, conn *sql.Conn, columns string
 	run("DROP DATABASE IF EXISTS s")
 	run("CREATE DATABASE s")
 	run("CREATE TABLE s.t (" + columns + ")")
-	const rows = 4000 // a hundred lists, and a long one
+	const keys = 4000 // a hundred lists, and a long one
 	var values []string
-	for i := range rows {
+	for i := range keys {
 		values = append(values, fmt.Sprintf("(%d, %d), (50, %d)", i%100, i/100, 10_000+i))
 	}
 	run("INSERT IGNORE INTO s.t (a, b) VALUES " + strings.Join(values, ", "))
@@ -64,13 +64,13 @@ func testParts(ctx context.Context, t *testing.T, conn *sql.Conn, columns string
 	if got := strings.Join(s.columns, " "); inOrder != sorted || got != order {
 		t.Fatalf("read by %s, in the order of the edges: %t; want %s, %t", got, inOrder, order, sorted)
 	}
-	const part = 100
+	const rows = 100
 	for _, reached := range []*indexer.Edge{nil, {Key: 49, Value: 3}, {Key: 50, Value: 12_000}, {Key: 99, Value: 0}} {
 		s.reached = reached
 		run("FLUSH STATUS")
-		edges, err := s.appendEdges(ctx, conn, nil, part)
-		if err != nil || len(edges) == 0 {
-			t.Fatalf("%d edges after %v, error %v", len(edges), reached, err)
+		p, err := s.readEdges(ctx, conn, nil, rows)
+		if err != nil || len(p.edges) == 0 {
+			t.Fatalf("%d edges after %v, error %v", len(p.edges), reached, err)
 		}
 		read := 0
 		result, err := conn.QueryContext(ctx, "SHOW SESSION STATUS LIKE 'Handler_read%'")
@@ -86,8 +86,8 @@ func testParts(ctx context.Context, t *testing.T, conn *sql.Conn, columns string
 			read += n
 		}
 		result.Close()
-		if read > 2*part {
-			t.Errorf("the server read %d rows for the %d after %v, want not many more: %s", read, part, reached, s.query(part))
+		if read > 2*rows {
+			t.Errorf("the server read %d rows for the %d after %v, want not many more: %s", read, rows, reached, s.query("a, b", rows))
 		}
 	}
 }

@@ -15,7 +15,8 @@ import (
 type edgePlan struct {
 	relation   indexer.RelationID
 	key, value int
-	symmetric  bool // and the same edge the other way
+	symmetric  bool   // and the same edge the other way
+	where      *where // which rows have an edge; nil for all
 }
 
 // appendChange appends what a row with the edge does. An edge from an id to
@@ -49,6 +50,7 @@ type rowPlan struct {
 	reader   *binlog.RowReader
 	edges    []edgePlan
 	cascades []cascadePlan
+	keys     []textKey      // among the columns
 	defaults []binlog.Value // by column: what an INSERT that leaves it out means
 	columns  []string       // names, for messages
 }
@@ -75,6 +77,12 @@ func newRowPlan(t *table, followed []*follow, cascades []*cascade, m *binlog.Tab
 			}
 			ordinals, *c.place = appendEdgeColumn(ordinals, ordinal)
 		}
+		key, _ := t.column(f.Key)
+		p.keys = t.appendTextKey(p.keys, key, e.key)
+		var err error
+		if e.where, ordinals, err = t.bindWhere(f, ordinals); err != nil {
+			return nil, err
+		}
 		p.edges = append(p.edges, e)
 	}
 	for _, c := range cascades {
@@ -88,6 +96,12 @@ func newRowPlan(t *table, followed []*follow, cascades []*cascade, m *binlog.Tab
 		p.columns = append(p.columns, t.Columns[o].Name)
 		p.defaults = append(p.defaults, t.Columns[o].missing())
 		ordinals[i] = places[o]
+		if !t.Columns[o].matchesKind(m.Columns[places[o]]) {
+			return nil, fmt.Errorf("its column %s is %s no longer", t.Columns[o].Name, t.Columns[o].Type)
+		}
+	}
+	for _, e := range p.edges {
+		e.where.read(m, ordinals)
 	}
 	reader, err := binlog.NewRowReader(m, ordinals, unsigned)
 	if err != nil {
@@ -179,6 +193,7 @@ func (e *imageError) Error() string {
 // appendChanges appends what a row means to every relation of the table. Before
 // is nil for an inserted row, after for a deleted one.
 func (p *rowPlan) appendChanges(dst []indexer.Change, before, after []binlog.Value, c *counters) ([]indexer.Change, error) {
+	p.hashTexts(before, after)
 	for _, e := range p.edges {
 		var err error
 		switch {
@@ -206,6 +221,9 @@ func (p *rowPlan) appendInsert(dst []indexer.Change, e edgePlan, after []binlog.
 		c.skip(e.relation, key, value)
 		return dst, nil
 	}
+	if passes, err := p.passes(e, after, nil, "an inserted"); !passes {
+		return dst, err
+	}
 	return e.appendChange(dst, indexer.Add, key, value), nil
 }
 
@@ -227,30 +245,51 @@ func (p *rowPlan) appendDelete(dst []indexer.Change, e edgePlan, before []binlog
 	if !isID(key) || !isID(value) {
 		return dst, nil
 	}
+	if passed, err := p.passes(e, nil, before, "a deleted"); !passed {
+		return dst, err
+	}
 	return e.appendChange(dst, indexer.Remove, key, value), nil
 }
 
 func (p *rowPlan) appendUpdate(dst []indexer.Change, e edgePlan, before, after []binlog.Value, c *counters) ([]indexer.Change, error) {
 	c.updated[e.relation].Add(1)
-	if after[e.key].State == binlog.Absent && after[e.value].State == binlog.Absent {
-		return dst, nil // neither changed
+	if after[e.key].State == binlog.Absent && after[e.value].State == binlog.Absent && !e.where.touched(after) {
+		return dst, nil // nothing of it changed
 	}
 	oldKey, oldValue := before[e.key], before[e.value]
 	if err := p.require(e, oldKey, oldValue, "an updated"); err != nil {
 		return dst, err
 	}
 	key, value := orBefore(after[e.key], oldKey), orBefore(after[e.value], oldValue)
-	if key == oldKey && value == oldValue {
+	same := key == oldKey && value == oldValue
+	if same && e.where == nil {
 		return dst, nil
 	}
-	if isID(oldKey) && isID(oldValue) {
+	had, has := isID(oldKey) && isID(oldValue), isID(key) && isID(value)
+	if !has && !same {
+		c.skip(e.relation, key, value)
+	}
+	var err error
+	if had {
+		if had, err = p.passes(e, nil, before, "an updated"); err != nil {
+			return dst, err
+		}
+	}
+	if has {
+		if has, err = p.passes(e, after, before, "an updated"); err != nil {
+			return dst, err
+		}
+	}
+	if had == has && same {
+		return dst, nil
+	}
+	if had {
 		dst = e.appendChange(dst, indexer.Remove, oldKey, oldValue)
 	}
-	if !isID(key) || !isID(value) {
-		c.skip(e.relation, key, value)
-		return dst, nil
+	if has {
+		dst = e.appendChange(dst, indexer.Add, key, value)
 	}
-	return e.appendChange(dst, indexer.Add, key, value), nil
+	return dst, nil
 }
 
 // orBefore returns the column's new value; one that the image leaves out has

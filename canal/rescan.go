@@ -218,12 +218,12 @@ func (f *Follower) readPart(ctx context.Context, r *follow) error {
 		return f.beginRescan(ctx, whole, r)
 	}
 	if r.reached == nil || *r.reached != lastEdge {
-		edges, err := f.shownEdges(ctx, s)
+		p, err := f.shownEdges(ctx, s)
 		if err != nil {
 			return err
 		}
-		f.addPart(s, edges)
-		if len(edges) == f.rescans.rows {
+		f.addPart(s, p)
+		if p.rows == f.rescans.rows {
 			return nil
 		}
 	}

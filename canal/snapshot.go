@@ -6,11 +6,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/kithdb/kith/canal/binlog"
 	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/indexer"
 )
@@ -45,19 +42,18 @@ type snapshot struct {
 	tables    []*snapshotTable
 	opened    time.Time // or a little before
 
-	rows   *sql.Rows // of tables[0], nil between two tables
-	cells  []sql.RawBytes
-	scan   []any
-	values []binlog.Value
+	rows *sql.Rows // of tables[0], nil between two tables
+	row  *textRow  // the one that rows are at
 }
 
 // snapshotTable is a table to read, with the relations that it is read for.
 type snapshotTable struct {
 	*table
 	edges   []edgePlan
-	counted bool   // the rows of an edge are, for one of them at least
-	columns []int  // ordinals that the edges are made of
-	guess   uint64 // the server's estimate of its rows
+	counted bool      // the rows of an edge are, for one of them at least
+	columns []int     // ordinals of what is read: what edges are made of, and filters ask for
+	keys    []textKey // among these
+	guess   uint64    // the server's estimate of its rows
 }
 
 // openSnapshot opens a read view of the tables. It reads their columns inside
@@ -232,11 +228,11 @@ func (v *snapshot) appendChanges(ctx context.Context, dst []indexer.Change, limi
 			}
 		}
 		for v.rows.Next() {
-			if err := v.rows.Scan(v.scan...); err != nil {
-				return dst, rows, false, fmt.Errorf("read table %s: %w", t, err)
+			if err = v.row.read(v.rows); err == nil {
+				dst, err = v.row.appendChanges(dst, c)
 			}
-			if dst, err = v.appendRow(dst, t, c); err != nil {
-				return dst, rows, false, err
+			if err != nil {
+				return dst, rows, false, fmt.Errorf("read table %s: %w", t, err)
 			}
 			if rows++; rows == limit {
 				return dst, rows, false, nil
@@ -251,63 +247,12 @@ func (v *snapshot) appendChanges(ctx context.Context, dst []indexer.Change, limi
 }
 
 func (v *snapshot) query(ctx context.Context, t *snapshotTable) (err error) {
-	names := make([]string, len(t.columns))
-	for i, c := range t.columns {
-		names[i] = quote(t.Columns[c].Name)
-	}
-	v.cells, v.values = make([]sql.RawBytes, len(names)), make([]binlog.Value, len(names))
-	v.scan = make([]any, len(names))
-	for i := range v.cells {
-		v.scan[i] = &v.cells[i]
-	}
-	v.rows, err = v.conn.QueryContext(ctx, "SELECT "+strings.Join(names, ", ")+" FROM "+quote(t.Schema)+"."+quote(t.Name))
+	v.row = t.newTextRow()
+	v.rows, err = v.conn.QueryContext(ctx, "SELECT "+t.selectList()+" FROM "+quote(t.Schema)+"."+quote(t.Name))
 	if err != nil {
 		return fmt.Errorf("read table %s: %w", t, err)
 	}
 	return nil
-}
-
-func (v *snapshot) appendRow(dst []indexer.Change, t *snapshotTable, counters *counters) ([]indexer.Change, error) {
-	for i, text := range v.cells {
-		c, err := parseCell(text)
-		if err != nil {
-			return dst, fmt.Errorf("read table %s, column %s: %w", t, t.Columns[t.columns[i]].Name, err)
-		}
-		v.values[i] = c
-	}
-	for _, e := range t.edges {
-		counters.snapshotRows[e.relation].Add(1)
-		key, value := v.values[e.key], v.values[e.value]
-		if isID(key) && isID(value) {
-			dst = e.appendChange(dst, indexer.Add, key, value)
-			continue
-		}
-		counters.skip(e.relation, key, value)
-	}
-	return dst, nil
-}
-
-// parseCell reads an integer as the server prints it.
-func parseCell(text []byte) (binlog.Value, error) {
-	if text == nil {
-		return binlog.Value{State: binlog.Null}, nil
-	}
-	if len(text) > 0 && text[0] == '-' {
-		n, err := strconv.ParseInt(string(text), 10, 64)
-		return binlog.Value{Bits: uint64(n), State: binlog.Negative}, err
-	}
-	var n uint64
-	if len(text) == 0 || len(text) > 19 {
-		n, err := strconv.ParseUint(string(text), 10, 64)
-		return binlog.Value{Bits: n, State: binlog.Present}, err
-	}
-	for _, c := range text {
-		if c < '0' || c > '9' {
-			return binlog.Value{}, fmt.Errorf("%q is no integer", text)
-		}
-		n = n*10 + uint64(c-'0')
-	}
-	return binlog.Value{Bits: n, State: binlog.Present}, nil
 }
 
 // close ends the read view.

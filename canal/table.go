@@ -54,8 +54,15 @@ type column struct {
 	// NULL. It is empty when there is none, or when it is neither of the two.
 	Default string `json:"default,omitempty"`
 
-	full      string // COLUMN_TYPE, for messages
+	// Definition is information_schema's COLUMN_TYPE, and Charset the character set
+	// of text. They are kept of columns that a filter or a text key reads.
+	Definition string `json:"definition,omitempty"`
+	Charset    string `json:"charset,omitempty"`
+
+	full      string // COLUMN_TYPE
+	charset   string // CHARACTER_SET_NAME
 	generated bool   // computed from other columns
+	virtual   bool   // and not stored
 }
 
 func (t *table) String() string { return t.Schema + "." + t.Name }
@@ -70,14 +77,18 @@ func (t *table) sameColumns(other *table) bool {
 	return t.Hidden == other.Hidden && slices.EqualFunc(t.Columns, other.Columns, column.same)
 }
 
-// same says whether both look alike in the binlog's rows.
+// same says whether both look alike in the binlog's rows, and mean the same as far
+// as that is kept.
 func (c column) same(other column) bool {
-	return c.Name == other.Name && c.Type == other.Type && c.Unsigned == other.Unsigned && c.Default == other.Default
+	redefined := c.Definition != "" && other.Definition != "" && (c.Definition != other.Definition || c.Charset != other.Charset)
+	return c.Name == other.Name && c.Type == other.Type && c.Unsigned == other.Unsigned && c.Default == other.Default && !redefined
 }
 
 // sameDefinition says whether what was checked of the one holds for the other.
 func (t *table) sameDefinition(other *table) bool {
-	return t.sameColumns(other) && t.kind == other.kind && t.engine == other.engine &&
+	return t.sameColumns(other) &&
+		slices.EqualFunc(t.Columns, other.Columns, func(a, b column) bool { return a.full == b.full && a.charset == b.charset }) &&
+		t.kind == other.kind && t.engine == other.engine &&
 		slices.EqualFunc(t.unique, other.unique, slices.Equal[[]string]) && slices.Equal(t.primary, other.primary) &&
 		slices.EqualFunc(t.foreign, other.foreign, func(a, b foreignKey) bool { return a.String() == b.String() })
 }
@@ -117,7 +128,8 @@ func readTable(ctx context.Context, q queryer, schema, name, user string) (*tabl
 func (t *table) readColumns(ctx context.Context, q queryer) error {
 	rows, err := q.QueryContext(ctx, "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, "+
 		"COALESCE(COLUMN_DEFAULT, IF(IS_NULLABLE = 'YES', 'NULL', '')), "+
-		"EXTRA LIKE '%VIRTUAL%' OR EXTRA LIKE '%STORED%' OR EXTRA LIKE '%PERSISTENT%' "+
+		"EXTRA LIKE '%VIRTUAL%' OR EXTRA LIKE '%STORED%' OR EXTRA LIKE '%PERSISTENT%', EXTRA LIKE '%VIRTUAL%', "+
+		"COALESCE(CHARACTER_SET_NAME, '') "+
 		"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION",
 		t.Schema, t.Name)
 	if err != nil {
@@ -127,10 +139,10 @@ func (t *table) readColumns(ctx context.Context, q queryer) error {
 	for rows.Next() {
 		var c column
 		var standard string
-		if err := rows.Scan(&c.Name, &c.Type, &c.full, &standard, &c.generated); err != nil {
+		if err := rows.Scan(&c.Name, &c.Type, &c.full, &standard, &c.generated, &c.virtual, &c.charset); err != nil {
 			return fmt.Errorf("read the columns of table %s: %w", t, err)
 		}
-		c.Type, c.full = strings.ToLower(c.Type), strings.ToLower(c.full)
+		c.Type = strings.ToLower(c.Type)
 		c.Unsigned = strings.Contains(c.full, "unsigned")
 		if isInteger(c.Type) && !c.generated {
 			c.Default = plainDefault(standard)
@@ -196,8 +208,17 @@ func (t *table) check(r Relation, s *server) error {
 		i, ok := t.column(name)
 		if !ok {
 			fault("it has no column %s: its columns are %s", name, strings.Join(t.columnNames(), ", "))
-		} else if c := t.Columns[i]; !isInteger(c.Type) {
-			fault("column %s is %s, and this version of kith reads integer columns only", c.Name, c.full)
+			continue
+		}
+		switch c := t.Columns[i]; {
+		case isInteger(c.Type):
+		case name != r.Key || !c.isText():
+			fault("column %s is %s, and kith makes keys of integers, text and bytes, and values of integers: "+
+				"name another column", c.Name, c.full)
+		case r.Symmetric:
+			fault("column %s is %s, and both columns of a symmetric relation are ids: name one of integers, or leave out symmetric", c.Name, c.full)
+		case c.virtual:
+			fault("column %s is computed when it is read, and the binlog need not have it: ALTER TABLE %s to make it STORED", c.Name, t)
 		}
 	}
 	for _, c := range t.Columns {

@@ -64,7 +64,11 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 		}
 		a.tables[key] = followed
 		if reading && len(fit) > 0 {
-			read = append(read, newSnapshotTable(t, fit))
+			st, err := newSnapshotTable(t, fit)
+			if err != nil {
+				return nil, err
+			}
+			read = append(read, st)
 		}
 	}
 	if len(faults) > 0 {
@@ -90,8 +94,12 @@ func (f *Follower) examine(ctx context.Context, q queryer, s *server, group []*f
 	if err != nil {
 		return nil, nil, err
 	}
+	for _, r := range f.assembler.followsOf(f.assembler.key(group[0])) {
+		t.note(r)
+	}
+	f.tellTextKeys(t)
 	for i, r := range group {
-		for _, fault := range single(t.check(r.Relation, s)) {
+		for _, fault := range append(single(t.check(r.Relation, s)), single(t.checkWhere(r, s))...) {
 			unfit[i] = errors.Join(unfit[i], fmt.Errorf("relation %s cannot be read from table %s: %w", r.Name, t, fault))
 		}
 	}
@@ -107,7 +115,12 @@ func (f *Follower) examine(ctx context.Context, q queryer, s *server, group []*f
 
 // counts says that several rows of the table may hold the same edge of the
 // relation, so that they must be counted.
-func counts(r Relation, t *table) bool { return r.Symmetric || !t.uniqueWithin(r.Key, r.Value) }
+//
+// Two texts may have the same hash: where keys are hashes, an edge may come from
+// the rows of both.
+func counts(r Relation, t *table) bool {
+	return r.Symmetric || t.textKeyed(r) || !t.uniqueWithin(r.Key, r.Value)
+}
 
 // decideCounting decides whether the rows of a relation are counted, when its
 // table is going to be read from the beginning.
@@ -137,7 +150,7 @@ func (f *Follower) byTable() [][]*follow {
 }
 
 // newSnapshotTable plans the reading of a table for its relations.
-func newSnapshotTable(t *table, group []*follow) *snapshotTable {
+func newSnapshotTable(t *table, group []*follow) (*snapshotTable, error) {
 	st := &snapshotTable{table: t}
 	for _, r := range group {
 		key, _ := t.column(r.Key)
@@ -145,10 +158,15 @@ func newSnapshotTable(t *table, group []*follow) *snapshotTable {
 		e := edgePlan{relation: r.id, symmetric: r.Symmetric}
 		st.columns, e.key = appendEdgeColumn(st.columns, key)
 		st.columns, e.value = appendEdgeColumn(st.columns, value)
+		st.keys = t.appendTextKey(st.keys, key, e.key)
+		var err error
+		if e.where, st.columns, err = t.bindWhere(r, st.columns); err != nil {
+			return nil, err
+		}
 		st.edges = append(st.edges, e)
 		st.counted = st.counted || counts(r.Relation, t)
 	}
-	return st
+	return st, nil
 }
 
 // single returns the errors that were joined into one, none for nil.

@@ -16,7 +16,11 @@ import (
 // openView opens a view of the table. It must have everything that is applied,
 // since the stream will not bring it again.
 func (f *Follower) openView(ctx context.Context, s *rescan) error {
-	view, err := openSnapshot(ctx, f.rescans.db, f.server, []*snapshotTable{newSnapshotTable(s.table, []*follow{s.follow})})
+	table, err := newSnapshotTable(s.table, []*follow{s.follow})
+	if err != nil {
+		return err
+	}
+	view, err := openSnapshot(ctx, f.rescans.db, f.server, []*snapshotTable{table})
 	if err != nil {
 		return err
 	}

@@ -157,7 +157,6 @@ func (l *ledger) checkRelation(path string, r Relation) {
 	if r.Key != "" && strings.EqualFold(r.Key, r.Value) {
 		l.fault(path+".value", quote(r.Value)+" is the key column too; name the column that holds the values")
 	}
-	l.unbuilt(path+".where", r.Where != "", "does not filter rows")
 }
 
 func (l *ledger) checkTable(path, name string) {

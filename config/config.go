@@ -83,7 +83,7 @@ type Relation struct {
 	Table     string `yaml:"table"`     // schema.table; see SchemaTable
 	Key       string `yaml:"key"`       // column
 	Value     string `yaml:"value"`     // column, not that of Key
-	Where     string `yaml:"where"`     // not built yet: always empty
+	Where     string `yaml:"where"`     // which rows are edges, in the expr language; empty for all
 	Symmetric bool   `yaml:"symmetric"` // each row is an edge both ways
 }
 

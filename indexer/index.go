@@ -20,6 +20,7 @@ type Relation struct {
 	Key       string `json:"key"`                 // column
 	Value     string `json:"value"`               // column
 	Symmetric bool   `json:"symmetric,omitempty"` // a row is an edge both ways
+	Where     string `json:"where,omitempty"`     // which rows are edges; empty for all
 }
 
 // RelationStatus is what a relation is and how it stands.

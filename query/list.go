@@ -17,7 +17,7 @@ func (h *Handler) list(a *answer, r *http.Request) *problem {
 	if p != nil {
 		return p
 	}
-	q, p := parseListQuery(r.URL.RawQuery, h.maxLimit)
+	q, p := parseListQuery(r.URL.RawQuery, t.place, h.maxLimit)
 	if p != nil {
 		return p
 	}

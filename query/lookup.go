@@ -8,7 +8,7 @@ func (h *Handler) count(a *answer, r *http.Request) *problem {
 	if p != nil {
 		return p
 	}
-	var q countQuery
+	q := countQuery{place: t.place}
 	if p := parseParameters(r.URL.RawQuery, countParameters, q.set); p != nil {
 		return p
 	}
@@ -40,7 +40,7 @@ func (h *Handler) contains(a *answer, r *http.Request) *problem {
 	o := h.borrow(a)
 	defer h.giveBack(o)
 	var q countQuery
-	o.values, q, p = parseContainsQuery(o.values, r.URL.RawQuery)
+	o.values, q, p = parseContainsQuery(o.values, r.URL.RawQuery, t.place)
 	if p != nil {
 		return p
 	}

@@ -10,9 +10,9 @@ import (
 
 // Parameters of the routes that have some, as parseParameters wants them.
 const (
-	listParameters     = "limit, after, order, ids, max_lag"
-	countParameters    = "ids, max_lag"
-	containsParameters = "value, ids, max_lag"
+	listParameters     = "limit, after, order, ids, max_lag, text"
+	countParameters    = "ids, max_lag, text"
+	containsParameters = "value, ids, max_lag, text"
 	noParameters       = ""
 )
 
@@ -88,7 +88,7 @@ type listQuery struct {
 	fresh freshness
 }
 
-func parseListQuery(raw string, maxLimit int) (listQuery, *problem) {
+func parseListQuery(raw, place string, maxLimit int) (listQuery, *problem) {
 	q := listQuery{page: indexer.Page{Limit: min(defaultLimit, maxLimit)}}
 	p := parseParameters(raw, listParameters, func(name, value string) (p *problem) {
 		switch name {
@@ -103,6 +103,8 @@ func parseListQuery(raw string, maxLimit int) (listQuery, *problem) {
 			q.ids, p = parseIDForm(value)
 		case "max_lag":
 			q.fresh, p = parseMaxLag(value)
+		case "text":
+			p = checkText(place)
 		}
 		return p
 	})
@@ -159,21 +161,25 @@ func parseIDForm(value string) (idForm, *problem) {
 type countQuery struct {
 	ids   idForm
 	fresh freshness
+	place string // of the key in the path
 }
 
 // set sets the parameter of a name.
 func (q *countQuery) set(name, value string) (p *problem) {
-	if name == "ids" {
+	switch name {
+	case "ids":
 		q.ids, p = parseIDForm(value)
-		return p
+	case "max_lag":
+		q.fresh, p = parseMaxLag(value)
+	case "text":
+		p = checkText(q.place)
 	}
-	q.fresh, p = parseMaxLag(value)
 	return p
 }
 
 // parseContainsQuery appends the values that a contains request asks about.
-func parseContainsQuery(values []uint64, raw string) ([]uint64, countQuery, *problem) {
-	var q countQuery
+func parseContainsQuery(values []uint64, raw, place string) ([]uint64, countQuery, *problem) {
+	q := countQuery{place: place}
 	p := parseParameters(raw, containsParameters, func(name, value string) *problem {
 		if name != "value" {
 			return q.set(name, value)

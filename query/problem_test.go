@@ -86,11 +86,11 @@ func TestProblems(t *testing.T) {
 		}, {
 			name: "parameter of a later version", target: few + "?min_position=0-1-5", status: 400,
 			slug: "bad-parameter", title: "Bad parameter",
-			detail: `there is no parameter \"min_position\"; this route takes limit, after, order, ids, max_lag`,
+			detail: `there is no parameter \"min_position\"; this route takes limit, after, order, ids, max_lag, text`,
 		}, {
 			name: "parameter of another route", target: few + "/count?limit=1", status: 400,
 			slug: "bad-parameter", title: "Bad parameter",
-			detail: `there is no parameter \"limit\"; this route takes ids, max_lag`,
+			detail: `there is no parameter \"limit\"; this route takes ids, max_lag, text`,
 		}, {
 			name: "parameter where none is", target: "/v1/status?verbose", status: 400,
 			slug: "bad-parameter", title: "Bad parameter",
@@ -98,11 +98,11 @@ func TestProblems(t *testing.T) {
 		}, {
 			name: "parameter of another case", target: few + "?Limit=1", status: 400,
 			slug: "bad-parameter", title: "Bad parameter",
-			detail: `there is no parameter \"Limit\"; this route takes limit, after, order, ids, max_lag`,
+			detail: `there is no parameter \"Limit\"; this route takes limit, after, order, ids, max_lag, text`,
 		}, {
 			name: "parameter without a name", target: few + "?=1", status: 400,
 			slug: "bad-parameter", title: "Bad parameter",
-			detail: `there is no parameter \"\"; this route takes limit, after, order, ids, max_lag`,
+			detail: `there is no parameter \"\"; this route takes limit, after, order, ids, max_lag, text`,
 		}, {
 			name: "twice", target: few + "?limit=1&limit=1", status: 400,
 			slug: "bad-parameter", title: "Bad parameter",

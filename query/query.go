@@ -82,6 +82,11 @@ type Options struct {
 	// called by several goroutines at once.
 	Rescan func(rel indexer.RelationID)
 
+	// TextKeys says that a relation's keys are xxhash64 of a column's bytes, which
+	// lookups may give as text. It may be called by several goroutines at once. Nil
+	// means that none are.
+	TextKeys func(rel indexer.RelationID) bool
+
 	Version  string // of kith, as /v1/status shows it
 	MaxLimit int    // largest page of a list; 0 means DefaultMaxLimit
 
@@ -96,6 +101,7 @@ type Handler struct {
 	checkpoint       func(ctx context.Context) error
 	checkpointStatus func() CheckpointStatus
 	rescan           func(rel indexer.RelationID)
+	textKeys         func(rel indexer.RelationID) bool
 	version          string
 	maxLimit         int
 	logger           *slog.Logger
@@ -120,6 +126,9 @@ func New(options Options) *Handler {
 	if options.MaxLimit <= 0 {
 		options.MaxLimit = DefaultMaxLimit
 	}
+	if options.TextKeys == nil {
+		options.TextKeys = func(indexer.RelationID) bool { return false }
+	}
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -132,6 +141,7 @@ func New(options Options) *Handler {
 		checkpoint:       options.Checkpoint,
 		checkpointStatus: options.CheckpointStatus,
 		rescan:           options.Rescan,
+		textKeys:         options.TextKeys,
 		version:          options.Version,
 		maxLimit:         options.MaxLimit,
 		logger:           options.Logger,

@@ -12,6 +12,7 @@ type target struct {
 	relation indexer.RelationID
 	name     string // of the relation
 	key      uint64
+	place    string        // of the key in the path
 	state    indexer.State // before the list was read
 	fresh    freshness     // that is asked for
 }
@@ -24,13 +25,21 @@ func (h *Handler) target(a *answer, r *http.Request) (target, *problem) {
 		return t, unknownRelation(t.name)
 	}
 	var err error
-	if t.key, err = strconv.ParseUint(r.PathValue("key"), 10, 64); err != nil {
-		return t, badKey(r.PathValue("key"))
+	t.place = r.PathValue("key")
+	if t.place != textPlace {
+		if t.key, err = strconv.ParseUint(t.place, 10, 64); err != nil {
+			return t, badKey(t.place)
+		}
 	}
 	t.state = h.index.State(t.relation)
 	if t.state == indexer.Loading {
 		a.setState(t.state)
 		return t, relationNotReady(t.name)
+	}
+	if t.place == textPlace {
+		var p *problem
+		t.key, p = h.textKey(t.relation, t.name, r.URL.RawQuery)
+		return t, p
 	}
 	return t, nil
 }

@@ -56,7 +56,7 @@ func newService(c *config.Config, logger *slog.Logger) (_ *service, err error) {
 	}
 	relations := make([]indexer.Relation, len(c.Relations))
 	for i, r := range c.Relations {
-		relations[i] = indexer.Relation{Name: r.Name, Table: r.Table, Key: r.Key, Value: r.Value, Symmetric: r.Symmetric}
+		relations[i] = indexer.Relation{Name: r.Name, Table: r.Table, Key: r.Key, Value: r.Value, Symmetric: r.Symmetric, Where: r.Where}
 	}
 	s.index = indexer.NewIndex(relations)
 	began := time.Now()
@@ -89,6 +89,7 @@ func newService(c *config.Config, logger *slog.Logger) (_ *service, err error) {
 		Checkpoint:       s.applier.Checkpoint,
 		CheckpointStatus: s.checkpointStatus,
 		Rescan:           s.follower.Rescan,
+		TextKeys:         s.follower.TextKeys,
 		Version:          versionText(),
 		MaxLimit:         c.HTTP.MaxLimit,
 		Logger:           logger,
@@ -244,7 +245,7 @@ func followerOptions(c *config.Config, identity [16]byte, logger *slog.Logger) c
 	for _, r := range c.Relations {
 		schema, table := r.SchemaTable()
 		o.Relations = append(o.Relations, canal.Relation{
-			Name: r.Name, Schema: schema, Table: table, Key: r.Key, Value: r.Value, Symmetric: r.Symmetric,
+			Name: r.Name, Schema: schema, Table: table, Key: r.Key, Value: r.Value, Symmetric: r.Symmetric, Where: r.Where,
 		})
 	}
 	return o
