@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/kithdb/kith/canal"
 	"github.com/kithdb/kith/indexer"
@@ -43,11 +46,26 @@ type kith struct {
 }
 
 // relation reads "table.key.value" of a schema, with "=" in the place of the
-// last dot if it is symmetric. Its name is the text.
+// last dot if it is symmetric, and "?where" behind it if it has a filter. Its name
+// is the text.
 func relation(schema, text string) canal.Relation {
-	parts := strings.FieldsFunc(text, func(c rune) bool { return c == '.' || c == '=' })
-	return canal.Relation{Name: text, Schema: schema, Table: parts[0], Key: parts[1], Value: parts[2], Symmetric: strings.Contains(text, "=")}
+	columns, where, _ := strings.Cut(text, "?")
+	parts := strings.FieldsFunc(columns, func(c rune) bool { return c == '.' || c == '=' })
+	return canal.Relation{Name: text, Schema: schema, Table: parts[0], Key: parts[1], Value: parts[2],
+		Symmetric: strings.Contains(columns, "="), Where: where}
 }
+
+// condition returns what a simple filter is in SQL.
+func condition(where string) string {
+	if where == "" {
+		return "TRUE"
+	}
+	where = isNil.ReplaceAllString(where, "$1 IS NULL")
+	where = notNil.ReplaceAllString(where, "$1 IS NOT NULL")
+	return strings.ReplaceAll(where, "==", "=")
+}
+
+var isNil, notNil = regexp.MustCompile(`(\w+)==nil`), regexp.MustCompile(`(\w+)!=nil`)
 
 func (s *source) options(t *testing.T, schema string, relations ...string) canal.Options {
 	id := 1<<31 + serverIDs.Add(1)
@@ -350,8 +368,8 @@ func (s *source) edges(t *testing.T, r canal.Relation) map[[2]uint64]uint64 {
 
 func (s *source) selectEdges(ctx context.Context, r canal.Relation) (map[[2]uint64]uint64, error) {
 	rows, err := s.DB().QueryContext(ctx, fmt.Sprintf(
-		"SELECT CAST(`%s` AS CHAR), CAST(`%s` AS CHAR), COUNT(*) FROM `%s`.`%s` WHERE `%[1]s` >= 0 AND `%[2]s` >= 0 GROUP BY `%[1]s`, `%[2]s`",
-		r.Key, r.Value, r.Schema, r.Table))
+		"SELECT CAST(`%s` AS CHAR), CAST(`%s` AS CHAR), COUNT(*) FROM `%s`.`%s` WHERE `%[1]s` >= 0 AND `%[2]s` >= 0 AND (%[5]s) GROUP BY `%[1]s`, `%[2]s`",
+		r.Key, r.Value, r.Schema, r.Table, condition(r.Where)))
 	if err != nil {
 		return nil, err
 	}
@@ -364,6 +382,9 @@ func (s *source) selectEdges(ctx context.Context, r canal.Relation) (map[[2]uint
 			return nil, err
 		}
 		k, err1 := strconv.ParseUint(key, 10, 64)
+		if err1 != nil { // a key of text
+			k, err1 = xxhash.Sum64String(key), nil
+		}
 		v, err2 := strconv.ParseUint(value, 10, 64)
 		if err := errors.Join(err1, err2); err != nil {
 			return nil, err

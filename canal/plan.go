@@ -17,6 +17,10 @@ type edgePlan struct {
 	key, value int
 	symmetric  bool   // and the same edge the other way
 	where      *where // which rows have an edge; nil for all
+
+	// failed is why the relation is in doubt after a row of the event that is read:
+	// the rest of its rows are nothing to it.
+	failed error
 }
 
 // appendChange appends what a row with the edge does. An edge from an id to
@@ -190,28 +194,41 @@ func (e *imageError) Error() string {
 		"keep it at FULL", e.column, e.row)
 }
 
-// appendChanges appends what a row means to every relation of the table. Before
-// is nil for an inserted row, after for a deleted one.
-func (p *rowPlan) appendChanges(dst []indexer.Change, before, after []binlog.Value, c *counters) ([]indexer.Change, error) {
+// appendChanges appends what a row means to every relation of the table that can
+// be told. Before is nil for an inserted row, after for a deleted one.
+func (p *rowPlan) appendChanges(dst []indexer.Change, before, after []binlog.Value, c *counters) []indexer.Change {
 	p.hashTexts(before, after)
-	for _, e := range p.edges {
-		var err error
+	for i := range p.edges {
+		e := &p.edges[i]
+		if e.failed != nil {
+			continue
+		}
 		switch {
 		case before == nil:
-			dst, err = p.appendInsert(dst, e, after, c)
+			dst, e.failed = p.appendInsert(dst, e, after, c)
 		case after == nil:
-			dst, err = p.appendDelete(dst, e, before, c)
+			dst, e.failed = p.appendDelete(dst, e, before, c)
 		default:
-			dst, err = p.appendUpdate(dst, e, before, after, c)
-		}
-		if err != nil {
-			return dst, err
+			dst, e.failed = p.appendUpdate(dst, e, before, after, c)
 		}
 	}
-	return dst, nil
+	return dst
 }
 
-func (p *rowPlan) appendInsert(dst []indexer.Change, e edgePlan, after []binlog.Value, c *counters) ([]indexer.Change, error) {
+// failures yields the relations that cannot be told what the rows of an event
+// were, and why. The next event is tried again.
+func (p *rowPlan) failures(yield func(indexer.RelationID, error) bool) {
+	for i := range p.edges {
+		e := &p.edges[i]
+		failed := e.failed
+		e.failed = nil
+		if failed != nil && !yield(e.relation, failed) {
+			return
+		}
+	}
+}
+
+func (p *rowPlan) appendInsert(dst []indexer.Change, e *edgePlan, after []binlog.Value, c *counters) ([]indexer.Change, error) {
 	c.inserted[e.relation].Add(1)
 	key, value := p.inserted(after, e.key), p.inserted(after, e.value)
 	if err := p.require(e, key, value, "an inserted"); err != nil {
@@ -236,7 +253,7 @@ func (p *rowPlan) inserted(after []binlog.Value, i int) binlog.Value {
 	return after[i]
 }
 
-func (p *rowPlan) appendDelete(dst []indexer.Change, e edgePlan, before []binlog.Value, c *counters) ([]indexer.Change, error) {
+func (p *rowPlan) appendDelete(dst []indexer.Change, e *edgePlan, before []binlog.Value, c *counters) ([]indexer.Change, error) {
 	c.deleted[e.relation].Add(1)
 	key, value := before[e.key], before[e.value]
 	if err := p.require(e, key, value, "a deleted"); err != nil {
@@ -251,7 +268,7 @@ func (p *rowPlan) appendDelete(dst []indexer.Change, e edgePlan, before []binlog
 	return e.appendChange(dst, indexer.Remove, key, value), nil
 }
 
-func (p *rowPlan) appendUpdate(dst []indexer.Change, e edgePlan, before, after []binlog.Value, c *counters) ([]indexer.Change, error) {
+func (p *rowPlan) appendUpdate(dst []indexer.Change, e *edgePlan, before, after []binlog.Value, c *counters) ([]indexer.Change, error) {
 	c.updated[e.relation].Add(1)
 	if after[e.key].State == binlog.Absent && after[e.value].State == binlog.Absent && !e.where.touched(after) {
 		return dst, nil // nothing of it changed
@@ -301,7 +318,7 @@ func orBefore(after, before binlog.Value) binlog.Value {
 	return after
 }
 
-func (p *rowPlan) require(e edgePlan, key, value binlog.Value, row string) error {
+func (p *rowPlan) require(e *edgePlan, key, value binlog.Value, row string) error {
 	if key.State == binlog.Absent {
 		return &imageError{p.columns[e.key], row}
 	}

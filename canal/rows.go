@@ -102,17 +102,14 @@ func (a *assembler) rows(e binlog.Event) error {
 	reader := m.plan.reader
 	reader.Reset(rows)
 	for reader.Next() {
-		a.group.changes, err = m.plan.appendChanges(a.group.changes, reader.Before(), reader.After(), a.counters)
-		if err != nil {
-			a.doubtTable(m.key, err.Error())
-			if len(m.plan.cascades) == 0 {
-				return nil
-			}
-		}
+		a.group.changes = m.plan.appendChanges(a.group.changes, reader.Before(), reader.After(), a.counters)
 		if !rows.NoForeignKeys {
 			a.cascade(m.plan.cascades, reader.Before(), reader.After())
 		}
 		a.relieve()
+	}
+	for relation, err := range m.plan.failures {
+		a.doubt(a.follows[relation], err.Error())
 	}
 	return reader.Err()
 }

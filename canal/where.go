@@ -70,7 +70,7 @@ func (w *where) read(m *binlog.TableMap, ordinals []int) {
 // passes says whether the row of an event passes that the plan's reader is at: as
 // it is after, or where that is nil, as it was before. What the image after leaves
 // out has not changed; where the one before lacks it too, nobody knows.
-func (p *rowPlan) passes(e edgePlan, after, before []binlog.Value, row string) (bool, error) {
+func (p *rowPlan) passes(e *edgePlan, after, before []binlog.Value, row string) (bool, error) {
 	w := e.where
 	if w == nil {
 		return true, nil
