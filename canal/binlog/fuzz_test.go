@@ -50,7 +50,7 @@ func addShortStreams(f *testing.F, packets [][]byte) {
 	}
 }
 
-// decodeStream decodes packets as a follower that wants every integer would.
+// decodeStream decodes packets as a follower that wants every column would.
 func decodeStream(d *Decoder, packets [][]byte) {
 	readers := map[uint64]*RowReader{}
 	for _, packet := range packets {
@@ -81,7 +81,7 @@ func decodeAll(d *Decoder, e Event, readers map[uint64]*RowReader) {
 		if err != nil {
 			return
 		}
-		columns := integerColumns(table)
+		columns := readableColumns(table)
 		if reader, err := NewRowReader(table, columns, make([]bool, len(columns))); err == nil {
 			readers[table.ID] = reader
 		}
@@ -97,8 +97,24 @@ func decodeAll(d *Decoder, e Event, readers map[uint64]*RowReader) {
 		return
 	}
 	reader.Reset(rows)
+	columns := readableColumns(reader.table)
 	for reader.Next() {
+		for _, image := range [][][]byte{reader.BytesBefore(), reader.BytesAfter()} {
+			for i, raw := range image {
+				_, _ = reader.table.Columns[columns[i]].AppendDecimal(nil, raw)
+			}
+		}
 	}
+}
+
+func readableColumns(t *TableMap) []int {
+	var columns []int
+	for i, column := range t.Columns {
+		if _, ok := column.decoding(); ok {
+			columns = append(columns, i)
+		}
+	}
+	return columns
 }
 
 // recordedRows is a rows event of a recording and the table map before it.

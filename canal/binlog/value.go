@@ -177,8 +177,8 @@ func oldDateTimeOf(raw []byte) Value {
 // behind it.
 func (c Column) AppendDecimal(dst, raw []byte) ([]byte, error) {
 	precision, scale := int(c.Meta>>8), int(c.Meta&0xff)
-	if len(raw) != digitBytes(precision-scale)+digitBytes(scale) || len(raw) == 0 {
-		return dst, fmt.Errorf("DECIMAL(%d,%d) of %d bytes: %w", precision, scale, len(raw), ErrMalformed)
+	if e, err := decimalExtent(precision, scale); err != nil || c.Type != ColumnNewDecimal || len(raw) != e.size {
+		return dst, fmt.Errorf("%s(%d,%d) of %d bytes: %w", c.Type, precision, scale, len(raw), ErrMalformed)
 	}
 	var mask byte // what is below zero is stored as its complement
 	if raw[0]&0x80 == 0 {
