@@ -21,8 +21,24 @@ var unfit = []struct {
 }{
 	{name: "unknown table", relation: "missing.a.b", words: []string{"table SCHEMA.missing does not exist", "check the relation's table"}},
 	{name: "unknown column", relation: "pair.a.z", words: []string{"relation pair.a.z", "no column z", "its columns are a, b"}},
-	{name: "text column", create: []string{"CREATE TABLE x (a VARCHAR(10), b INT, PRIMARY KEY (a, b))"}, relation: "x.a.b",
-		words: []string{"column a is varchar(10)", "integer columns only"}},
+	{name: "text as value", create: []string{"CREATE TABLE x (a VARCHAR(10), b INT, PRIMARY KEY (a, b))"}, relation: "x.b.a",
+		words: []string{"column a is varchar(10)", "values of integers"}},
+	{name: "text both ways", create: []string{"CREATE TABLE x (a VARCHAR(10), b INT, PRIMARY KEY (a, b))"}, relation: "x.a=b",
+		words: []string{"column a is varchar(10)", "leave out symmetric"}},
+	{name: "text of wide blanks", create: []string{"CREATE TABLE x (a CHAR(10) CHARACTER SET utf16, b INT, PRIMARY KEY (a, b))"}, relation: "x.a.b",
+		words: []string{"column a is char(10)"}},
+	{name: "compressed text", on: func(s *source) bool { return s.atLeast(sandbox.MariaDB, "10.3.2") },
+		create: []string{"CREATE TABLE x (a VARCHAR(100) COMPRESSED, b INT PRIMARY KEY)"}, relation: "x.a.b", words: []string{"column a is varchar(100) /*", "name another column"}},
+	{name: "text that is computed", create: []string{"CREATE TABLE x (b INT PRIMARY KEY, a VARCHAR(10) AS (CONCAT('x', b)) VIRTUAL)"}, relation: "x.a.b",
+		words: []string{"column a is computed", "ALTER TABLE SCHEMA.x to make it STORED"}},
+	{name: "filter of an unknown column", relation: "pair.a.b?c==1", words: []string{"relation pair.a.b?c==1 cannot be read from table SCHEMA.pair", "where c==1: it has no column c", "its columns are a, b"}},
+	{name: "filter of another type", relation: `pair.a.b?b=="x"`, words: []string{`where b=="x": column b is bigint`, "compare it with a whole number"}},
+	{name: "filter of a float", create: []string{"CREATE TABLE x (a INT, b INT, c FLOAT, d JSON, PRIMARY KEY (a, b))"}, relation: "x.a.b?c>1",
+		words: []string{"where c>1: column c is float"}},
+	{name: "filter of a computed column", create: []string{"CREATE TABLE x (a INT, b INT, c INT AS (a + b) VIRTUAL, PRIMARY KEY (a, b))"}, relation: "x.a.b?c>1",
+		words: []string{"where c>1: column c is computed when it is read", "ALTER TABLE SCHEMA.x to make it STORED"}},
+	{name: "filter of another character set", create: []string{"CREATE TABLE x (a INT, b INT, c VARCHAR(9) CHARACTER SET ucs2, PRIMARY KEY (a, b))"}, relation: `x.a.b?c=="x"`,
+		words: []string{"column c is of character set ucs2"}},
 	{name: "decimal column", create: []string{"CREATE TABLE x (a INT, b DECIMAL(10,0), PRIMARY KEY (a, b))"}, relation: "x.a.b",
 		words: []string{"column b is decimal(10,0)"}},
 	{name: "year column", create: []string{"CREATE TABLE x (a INT, b YEAR, PRIMARY KEY (a, b))"}, relation: "x.a.b", words: []string{"column b is year"}},
@@ -342,6 +358,30 @@ func TestSchemaOutsideTheBinlogIsRefused(t *testing.T) {
 		err := s.follow(t, "unlogged", "follows.a.b").refused()
 		if err == nil || !strings.Contains(err.Error(), "binlog-ignore-db") {
 			t.Errorf("following it ended with %v, want a refusal that names binlog-ignore-db", err)
+		}
+	})
+}
+
+// TestImagesThatLackColumns: a source whose images leave out what a filter needs is
+// refused, since every other row would put the relation in doubt.
+func TestImagesThatLackColumns(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE t (a INT, b INT, c INT, d TEXT, PRIMARY KEY (a, b))")
+		for _, test := range []struct{ image, relation, want string }{
+			{"MINIMAL", "t.a.b?c==1", "which leaves c out of rows"},
+			{"NOBLOB", `t.a.b?d=="x"`, "which leaves d out of rows"},
+			{"MINIMAL", "t.a.b?a>b", ""},
+			{"NOBLOB", "t.a.b?c==1", ""},
+		} {
+			s.setGlobal(t, "binlog_row_image", test.image)
+			k := s.follow(t, schema, test.relation)
+			if test.want == "" {
+				k.exact()
+				k.halt()
+				continue
+			}
+			wantError(t, k.refused(), "binlog_row_image is "+test.image, test.want, "SET GLOBAL binlog_row_image = 'FULL'")
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package canal
 
 import (
+	"cmp"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -154,7 +155,7 @@ func (k *textKey) hash(values []binlog.Value, raw []byte) {
 
 // definition returns the column as filters and text keys see it.
 func (c column) definition() filter.Column {
-	return filter.Define(c.Name, c.Type, c.Definition, c.Charset)
+	return filter.Define(c.Name, c.Type, cmp.Or(c.Definition, c.full), cmp.Or(c.Charset, c.charset))
 }
 
 // isText says whether keys can be made of the column by hashing it.

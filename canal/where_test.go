@@ -277,3 +277,35 @@ func (k *kith) rescanAll() {
 		return true
 	})
 }
+
+// TestOldTimes reads dates and times in the formats of before MySQL 5.6, which
+// MariaDB still writes when it is told to.
+func TestOldTimes(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		if !s.isMaria() {
+			return
+		}
+		schema := s.schema(t)
+		s.setGlobal(t, "mysql56_temporal_format", "OFF")
+		insert := "INSERT INTO t (key_, dt, ts, t0) VALUES (1, '2024-01-31 12:34:56', '2024-01-31 12:34:56', '-12:34:56'), (2, '9999-12-31 23:59:59', '1970-01-01 00:00:01', '838:59:59'), (3, NULL, NULL, NULL)"
+		s.run(t, schema, "SET time_zone = '+00:00'", "CREATE TABLE t (id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY, key_ INT, dt DATETIME, ts TIMESTAMP NULL, t0 TIME)", insert)
+		s.setGlobal(t, "mysql56_temporal_format", "ON")
+		o := s.options(t, schema)
+		f := &filtered{}
+		for where, sql := range map[string]string{
+			`dt == "2024-01-31 12:34:56"`: "dt = '2024-01-31 12:34:56'", `dt > "2024-01-31 12:34:56"`: "dt > '2024-01-31 12:34:56'",
+			`ts == "2024-01-31 12:34:56"`: "ts = '2024-01-31 12:34:56'", `ts < "2024-01-31"`: "ts < '2024-01-31'",
+			`t0 == "-12:34:56"`: "t0 = '-12:34:56'", `t0 >= "838:59:59"`: "t0 >= '838:59:59'", "dt == nil": "dt IS NULL",
+		} {
+			o.Relations = append(o.Relations, canal.Relation{Name: where, Schema: schema, Table: "t", Key: "key_", Value: "id", Where: where})
+			f.conditions = append(f.conditions, sql)
+		}
+		f.kith = s.start(t, o, newIndex(relationsOf(o)))
+		f.exactWhere()
+		s.run(t, schema, "SET time_zone = '+00:00'", insert, "UPDATE t SET dt = '2024-01-31 12:34:56', ts = dt, t0 = '-12:34:56' WHERE id = 2")
+		f.exactWhere()
+		for _, r := range o.Relations {
+			f.trusted(r.Name)
+		}
+	})
+}
