@@ -232,6 +232,8 @@ func TestChangedRelations(t *testing.T) {
 		followers, following, likes, owned := all[0], all[1], all[2], all[4]
 		swapped := likes
 		swapped.Key, swapped.Value = likes.Value, likes.Key
+		filtered := followers
+		filtered.Where = all[7].Where
 
 		// Without TRUNCATE, so that there always are rows to read.
 		writer := s.churn(60, "xa", "truncate")
@@ -246,6 +248,8 @@ func TestChangedRelations(t *testing.T) {
 			{[]config.Relation{owned, likes, followers, following}, []string{"likes"}}, // one that was there once
 			{[]config.Relation{followers, swapped, owned}, []string{"likes"}},          // another meaning
 			{[]config.Relation{followers, swapped, owned}, nil},
+			{[]config.Relation{filtered, swapped, owned}, []string{"followers"}}, // some of the rows
+			{[]config.Relation{filtered, swapped, owned}, nil},
 		} {
 			c.Relations = step.relations
 			stopWriter := writer.background(t)

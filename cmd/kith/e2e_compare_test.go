@@ -56,7 +56,7 @@ type sourceList struct {
 // rows behind them.
 func (s *source) lists(t *testing.T, r config.Relation) (lists []sourceList, n uint64) {
 	t.Helper()
-	edges := fmt.Sprintf("SELECT %s a, %s b FROM %s WHERE %[1]s >= 0 AND %[2]s >= 0", r.Key, r.Value, r.Table)
+	edges := fmt.Sprintf("SELECT %s a, %s b FROM %s WHERE %[1]s >= 0 AND %[2]s >= 0 AND %[4]s", r.Key, r.Value, r.Table, conditions[r.Where])
 	if r.Symmetric {
 		edges += fmt.Sprintf(" UNION ALL SELECT %s, %s FROM %s WHERE %[1]s >= 0 AND %[2]s >= 0 AND %[1]s <> %[2]s", r.Value, r.Key, r.Table)
 	}

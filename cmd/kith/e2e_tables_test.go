@@ -41,7 +41,8 @@ var tables = []string{
 }
 
 // relations returns those of the tables: both directions of two of them, one of
-// the third; and of one whose rows may be alike one direction, and both as one.
+// the third; of one whose rows may be alike one direction, and both as one; and
+// some rows of two.
 func (s *source) relations() []config.Relation {
 	return []config.Relation{
 		{Name: "followers", Table: s.schema + ".follows", Key: "followee_id", Value: "follower_id"},
@@ -51,7 +52,16 @@ func (s *source) relations() []config.Relation {
 		{Name: "owned", Table: s.schema + ".owners", Key: "owner_id", Value: "item_id"},
 		{Name: "hosted", Table: s.schema + ".meetings", Key: "host", Value: "guest"},
 		{Name: "met", Table: s.schema + ".meetings", Key: "guest", Value: "host", Symmetric: true},
+		{Name: "noted", Table: s.schema + ".follows", Key: "followee_id", Value: "follower_id", Where: `note > "n5" and follower_id % 3 != 0`},
+		{Name: "hosted_there", Table: s.schema + ".meetings", Key: "host", Value: "guest", Where: `place in ["p1", "p2", "p3"]`},
 	}
+}
+
+// conditions are the filters of the relations in SQL.
+var conditions = map[string]string{
+	"":                                     "TRUE",
+	`note > "n5" and follower_id % 3 != 0`: "note > 'n5' AND follower_id % 3 <> 0",
+	`place in ["p1", "p2", "p3"]`:          "place IN ('p1', 'p2', 'p3')",
 }
 
 // userCount is how many users, and how many posts, there are.
