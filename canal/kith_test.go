@@ -91,11 +91,8 @@ func (s *source) start(t *testing.T, o canal.Options, index *indexer.Index) *kit
 // startIn starts a follower in a context, which cancel ends.
 func (s *source) startIn(t *testing.T, ctx context.Context, cancel func(), o canal.Options, index *indexer.Index) *kith {
 	t.Helper()
-	follower, err := canal.NewFollower(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	k := &kith{t: t, s: s, options: o, follower: follower, index: index, stop: cancel, ended: make(chan struct{})}
+	k := s.kith(t, o, index)
+	k.stop = cancel
 	go func() {
 		defer close(k.ended)
 		k.err = k.run(ctx)
@@ -104,22 +101,40 @@ func (s *source) startIn(t *testing.T, ctx context.Context, cancel func(), o can
 	return k
 }
 
+// kith returns one that does not run yet.
+func (s *source) kith(t *testing.T, o canal.Options, index *indexer.Index) *kith {
+	t.Helper()
+	follower, err := canal.NewFollower(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &kith{t: t, s: s, options: o, follower: follower, index: index, ended: make(chan struct{})}
+}
+
 // run is the loop of indexer.Applier without its checkpoints.
 func (k *kith) run(ctx context.Context) error {
 	for {
-		batch, err := k.follower.Next(ctx)
-		if err != nil {
+		if _, err := k.step(ctx); err != nil {
 			return err
 		}
-		k.mu.Lock()
-		k.moves = append(k.moves, batch.Transitions...)
-		k.mu.Unlock()
-		for _, d := range k.index.Apply(batch) {
-			k.drifts.Add(d.Rows)
-			k.follower.Reread(d.Relation, "drift")
-		}
-		k.follower.Applied()
 	}
+}
+
+// step takes one batch, and says whether it is part of a transaction.
+func (k *kith) step(ctx context.Context) (partial bool, err error) {
+	batch, err := k.follower.Next(ctx)
+	if err != nil {
+		return false, err
+	}
+	k.mu.Lock()
+	k.moves = append(k.moves, batch.Transitions...)
+	k.mu.Unlock()
+	for _, d := range k.index.Apply(batch) {
+		k.drifts.Add(d.Rows)
+		k.follower.Reread(d.Relation, "drift")
+	}
+	k.follower.Applied()
+	return batch.Partial, nil
 }
 
 func (k *kith) halt() {

@@ -36,6 +36,7 @@ type tap struct {
 	relations []canal.Relation
 	journal   *journal
 	killed    atomic.Bool
+	seen      atomic.Pointer[func(indexer.Batch)] // is called with each batch
 }
 
 // journal keeps what the batches of a play said of each relation.
@@ -94,6 +95,9 @@ func (j *journal) of(relation string) []uint64 {
 
 func (t *tap) Next(ctx context.Context) (indexer.Batch, error) {
 	b, err := t.Follower.Next(ctx)
+	if seen := t.seen.Load(); seen != nil {
+		(*seen)(b)
+	}
 	for _, r := range b.Readings {
 		for _, e := range r.Edges {
 			t.journal.add(t.relations[r.Relation].Name, e.Key)
