@@ -3,11 +3,9 @@ package canal_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -172,40 +170,4 @@ func (k *process) end(t *testing.T, killed bool) {
 	if err := k.directory.Close(); err != nil {
 		t.Error(err)
 	}
-}
-
-// reader reads lists until it is stopped.
-type reader struct {
-	wait sync.WaitGroup
-	stop chan struct{}
-	took []time.Duration
-}
-
-func (k *kith) read(keys uint64) *reader {
-	r := &reader{stop: make(chan struct{})}
-	r.wait.Go(func() {
-		random := rand.New(rand.NewPCG(1, 1))
-		var values []uint64
-		for again := time.NewTicker(200 * time.Microsecond); ; {
-			select {
-			case <-r.stop:
-				again.Stop()
-				return
-			case <-again.C:
-			}
-			began := time.Now()
-			values = k.index.AppendValues(values[:0], 0, random.Uint64N(keys), indexer.Page{Limit: 100})
-			r.took = append(r.took, time.Since(began))
-		}
-	})
-	return r
-}
-
-// String ends the reading and tells how long one took.
-func (r *reader) String() string {
-	close(r.stop)
-	r.wait.Wait()
-	slices.Sort(r.took)
-	at := func(share float64) time.Duration { return r.took[int(share*float64(len(r.took)-1))] }
-	return fmt.Sprintf("%d pages of 100: median %s, p99 %s, p99.9 %s, longest %s", len(r.took), at(0.5), at(0.99), at(0.999), at(1))
 }

@@ -5,23 +5,26 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/kithdb/kith/canal/sandbox"
 )
 
 // TestSlowApplier does not take what the source sends for longer than a server
 // waits for a client that does not read (net_write_timeout): kith has asked it for
 // more patience. Then the source gives the connection up all the same.
 func TestSlowApplier(t *testing.T) {
+	t.Parallel()
 	patience, stall := 1, 2500*time.Millisecond
 	if long {
 		patience, stall = 60, 90*time.Second // the server's default
 	}
-	eachSource(t, func(t *testing.T, s *source) {
-		s.setGlobal(t, "net_write_timeout", fmt.Sprint(patience))
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		o.Args = append(o.Args, fmt.Sprintf("--net-write-timeout=%d", patience))
+		s := startSource(t, o)
 		schema := s.schema(t)
 		s.run(t, schema, createPair, "CREATE TABLE wide (a INT, b INT, x LONGBLOB, PRIMARY KEY (a, b))",
 			"INSERT INTO pair VALUES (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0)")
-		o := s.options(t, schema, "wide.a.b", "wide.b.a")
-		k := s.step(t, o)
+		k := s.step(t, s.options(t, schema, "wide.a.b", "wide.b.a"))
 		k.to(s.position(t), func(bool) {})
 		// 20 MB, more than the buffers of both sides hold.
 		send := func(rows string) {
@@ -60,7 +63,7 @@ func (s *source) blocked(t *testing.T) (id string) {
 	since := time.Now()
 	s.await(t, "a source that is blocked", func() bool {
 		id = s.query(t, "SELECT MAX(ID) FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%' AND "+
-			"(STATE LIKE 'Writing to net%' OR STATE LIKE 'Sending binlog event%')")
+			"(STATE LIKE 'Writing to net%' OR STATE LIKE 'Sending %')")
 		if id == "" {
 			since = time.Now()
 		}
