@@ -99,6 +99,7 @@ func (f *Follower) beginParts(g *group) {
 		f.parts.leftOut = append(f.parts.leftOut, r.leavesOut(g.mark))
 	}
 	f.fresh.backlog()
+	f.stream.shrink() // perhaps it came in one packet, compressed
 	f.logger.Info("a huge transaction is applied in parts", "changes", g.spilled,
 		"file_bytes", f.assembler.spill.end, "binlog", fmt.Sprintf("%s:%d", g.mark.file, g.mark.offset))
 }

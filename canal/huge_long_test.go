@@ -22,7 +22,7 @@ import (
 // memory they take beside the index, and how long readers wait meanwhile.
 func TestFiveMillionRows(t *testing.T) {
 	const rows = 5_000_000
-	eachSource(t, func(t *testing.T, s *source) {
+	eachAlone(t, func(t *testing.T, s *source) {
 		schema := s.schema(t)
 		s.run(t, schema, createPair, "CREATE TABLE n (n INT PRIMARY KEY)", "INSERT INTO n VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)")
 		k := s.follow(t, schema, "pair.a.b", "pair.b.a")
@@ -64,6 +64,14 @@ func TestFiveMillionRows(t *testing.T) {
 		k.compare(1)
 		k.trusted("pair.a.b")
 	})
+}
+
+// eachAlone runs a test on each kind of server, one after the other: it measures.
+func eachAlone(t *testing.T, run func(t *testing.T, s *source)) {
+	t.Helper()
+	for _, o := range kinds(t) {
+		t.Run(kindName(o), func(t *testing.T) { run(t, sharedSource(t, o)) })
+	}
 }
 
 // execute runs a statement that takes long.

@@ -239,9 +239,7 @@ var errEnd = errors.New("the source ended the binlog stream")
 func (s *stream) next(ctx context.Context) ([]byte, error) {
 	s.in.Discard(s.pending)
 	s.pending = 0
-	if cap(s.long) > 4*readBuffer {
-		s.long = nil // one huge event must not hold its memory for ever
-	}
+	s.shrink()
 	packet, err := s.packet()
 	if err != nil {
 		if ctx.Err() != nil {
@@ -278,7 +276,9 @@ func (s *stream) packet() ([]byte, error) {
 		s.pending = size
 		return packet, unexpected(err)
 	}
-	s.long = s.long[:0]
+	if err := s.makeLong(size); err != nil {
+		return nil, err
+	}
 	for {
 		start := len(s.long)
 		s.long = append(s.long, make([]byte, size)...)
@@ -295,6 +295,38 @@ func (s *stream) packet() ([]byte, error) {
 		if size, err = s.frameHeader(); err != nil {
 			return nil, unexpected(err)
 		}
+	}
+}
+
+// makeLong makes room for a packet of which the first frame has a size. When there
+// are more, the event tells in its header what they come to: most are compressed
+// transactions, which may have hundreds of megabytes.
+func (s *stream) makeLong(size int) error {
+	if size == maxFrame {
+		head, err := s.in.Peek(1 + eventSizeOffset + 4)
+		if err != nil {
+			return unexpected(err)
+		}
+		told := binary.LittleEndian.Uint32(head[1+eventSizeOffset:])
+		size = 1 + int(min(told, maxPacket))
+	}
+	if cap(s.long) < size {
+		s.long = make([]byte, 0, size)
+	}
+	s.long = s.long[:0]
+	return nil
+}
+
+const (
+	eventSizeOffset = 9       // of the size of an event, in its header
+	maxPacket       = 1 << 30 // which no server sends more than
+)
+
+// shrink lets go of a packet that was large: it must not hold its memory for ever.
+// It is not valid any more.
+func (s *stream) shrink() {
+	if cap(s.long) > 4*readBuffer {
+		s.long = nil
 	}
 }
 

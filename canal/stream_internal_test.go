@@ -2,10 +2,12 @@ package canal
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -183,5 +185,30 @@ func TestDumpCommand(t *testing.T) {
 		if got := dumpCommand(0x01020304, from, waitAtEnd); string(got) != c.want {
 			t.Errorf("command to dump from %s =\n%x, want\n%x", c.from, got, c.want)
 		}
+	}
+}
+
+// TestStreamMakesRoomOnce: a large packet takes no more memory than it has bytes,
+// and gives that back.
+func TestStreamMakesRoomOnce(t *testing.T) {
+	const size = 5*maxFrame + 5
+	event := make([]byte, size)
+	binary.LittleEndian.PutUint32(event[eventSizeOffset:], size)
+	packets := framed(event, event)
+	s, source := pipeStream(t, 10*time.Second)
+	go source.Write(packets)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	packet, err := s.next(t.Context())
+	runtime.ReadMemStats(&after)
+	if err != nil || len(packet) != size {
+		t.Fatalf("%d bytes, %v, want %d", len(packet), err, size)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > size+size/10 {
+		t.Errorf("%d bytes were allocated for a packet of %d", took, size)
+	}
+	s.shrink()
+	if packet, err := s.next(t.Context()); err != nil || len(packet) != size {
+		t.Errorf("after it was given back, the next one has %d bytes, %v", len(packet), err)
 	}
 }
