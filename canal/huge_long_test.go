@@ -4,6 +4,7 @@ package canal_test
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kithdb/kith/canal/sandbox"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -74,7 +76,8 @@ func eachAlone(t *testing.T, run func(t *testing.T, s *source)) {
 	}
 }
 
-// execute runs a statement that takes long.
+// execute runs a statement that takes long, compressed in the binlog where it can
+// be.
 func (s *source) execute(t *testing.T, schema, statement string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
@@ -83,8 +86,12 @@ func (s *source) execute(t *testing.T, schema, statement string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	for _, statement := range []string{"USE " + schema, statement} {
+	defer conn.Raw(func(any) error { return driver.ErrBadConn })
+	statements := []string{"USE " + schema, statement}
+	if s.atLeast(sandbox.MySQL, "8.0.20") {
+		statements = []string{"USE " + schema, "SET SESSION binlog_transaction_compression = ON", statement}
+	}
+	for _, statement := range statements {
 		if _, err := conn.ExecContext(ctx, statement); err != nil {
 			t.Fatal(err)
 		}

@@ -81,6 +81,8 @@ func TestHugeTransaction(t *testing.T) {
 					return
 				case k.covers(after) || !k.covers(before):
 					t.Errorf("%s: at %s after part %d", c.what, k.follower.Position(), parts)
+				case k.follower.Lag() == 0:
+					t.Errorf("%s: no lag after part %d", c.what, parts)
 				case huge.Changes != c.changes || huge.Applied < last.Applied:
 					t.Errorf("%s: %+v after part %d, want of %d", c.what, huge, parts, c.changes)
 				}

@@ -189,12 +189,14 @@ func TestAnswers(t *testing.T) {
 func TestStatus(t *testing.T) {
 	k := newRig(indexer.Loading)
 	k.source.status.Error = "connection refused"
+	k.source.status.Huge = Huge{Changes: 9, Applied: 4}
 	k.status = CheckpointStatus{Age: -1, Duration: 0, Failures: 3, Error: "disk full"}
 	w := k.get("/v1/status")
 	want := `{"version":"v1.2.3","state":"loading","position":"0-1-77","lag_seconds":1.250,` +
 		`"source":{"address":"127.0.0.1:3306","flavor":"mariadb","version":"11.8.3","server_id":1,` +
 		`"state":"following","error":"connection refused",` +
-		`"heartbeat_age_seconds":0.500,"position_age_seconds":null,"reconnects":2},` +
+		`"heartbeat_age_seconds":0.500,"position_age_seconds":null,"reconnects":2,` +
+		`"huge_transaction":{"changes":9,"applied":4}},` +
 		`"relations":[` +
 		`{"name":"followers","table":"social.follows","key":"followee_id","value":"follower_id",` +
 		`"state":"live","reason":"","keys":2,"edges":100004,"bytes":4096},` +
