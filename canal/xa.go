@@ -27,6 +27,8 @@ func (a *assembler) xaPrepare(e binlog.Event) (bool, error) {
 		if !ok {
 			return false, fmt.Errorf("%w: an xid that is too long", errProtocol)
 		}
+		// A server gives an xid again when its last transaction can be seen.
+		delete(a.limbo, xid.String())
 		for _, f := range a.follows {
 			if !a.knows(f) { // and a rescan does not see rows that are not committed
 				a.doubt(f, "an XA transaction was committed that was prepared before the relation was read")

@@ -287,3 +287,32 @@ func TestPreparedXAIsNotMissedByRelationsConfiguredLater(t *testing.T) {
 		later.exact()
 	})
 }
+
+// TestXIDUsedAgain reads a table again while an XA transaction is prepared whose
+// xid an earlier one had: what is prepared is not the commit that is waited for.
+func TestXIDUsedAgain(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		if !s.isMaria() {
+			return // nothing is waited for
+		}
+		schema := s.schema(t)
+		s.run(t, schema, createPair, "INSERT INTO pair VALUES (1, 1)")
+		k := s.follow(t, schema, "pair.a.b")
+		k.exact()
+		c := s.connect(t, schema)
+		defer c.close()
+		for i := range 2 {
+			c.run(xa("'again'", fmt.Sprintf("INSERT INTO pair VALUES (2, %d)", i))...)
+			c.run("XA PREPARE 'again'")
+			if i == 0 {
+				c.run("XA COMMIT 'again'")
+			}
+		}
+		k.catchUp()
+		k.follower.Rescan(0)
+		k.wait("the table is read again", func() bool { return k.follower.Status().Rescans[0].Ended > 0 })
+		k.exact()
+		c.run("XA COMMIT 'again'")
+		k.exact()
+	})
+}
