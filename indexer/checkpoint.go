@@ -22,8 +22,8 @@ type checkpoint struct {
 	asked     []chan<- error // who asked for it
 }
 
-// frozenRelation is a relation of a checkpoint. One that was Loading has neither
-// a segment nor trees.
+// frozenRelation is a relation of a checkpoint. One that is damaged, or Loading and
+// empty, has neither a segment nor trees.
 type frozenRelation struct {
 	*relation
 	state   State
@@ -52,7 +52,9 @@ func (d *Directory) freeze(x *Index, bookmark json.RawMessage) *checkpoint {
 	c := &checkpoint{began: time.Now(), bookmark: bookmark}
 	for _, r := range x.relations {
 		f := frozenRelation{relation: r}
-		if f.state, f.reason = r.getState(); f.state != Loading && r.damage() == nil {
+		f.state, f.reason = r.getState()
+		begun := f.state != Loading || r.postings.Load().Stats().Edges > 0
+		if begun && r.damage() == nil {
 			if f.segment = d.last.relation(r.Relation).Segment; r.changed || f.segment == nil {
 				f.segment = nil
 				f.trees = d.freezeTrees(r)

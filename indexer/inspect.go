@@ -25,7 +25,8 @@ type Inspection struct {
 // InspectedRelation is a relation of a checkpoint.
 type InspectedRelation struct {
 	Relation
-	Held   bool  // false: it was not live, and will be read anew
+	State  State
+	Held   bool  // false: nothing was read of it, or it was damaged, and it will be read anew
 	Bytes  int64 // on disk
 	Survey postings.Survey
 	Damage []string // what is wrong, and in which file; nothing if all is well
@@ -85,7 +86,7 @@ func inspect(directory, file string) (Inspection, error) {
 	}
 	found.WrittenAt, found.Bookmark = m.WrittenAt, m.Source
 	for _, entry := range m.Relations {
-		r := InspectedRelation{Relation: entry.Relation, Held: entry.Segment != nil}
+		r := InspectedRelation{Relation: entry.Relation, State: entry.state(), Held: entry.Segment != nil}
 		if r.Held {
 			if err := r.inspect(directory, entry.Segment); err != nil {
 				r.Damage = append(r.Damage, err.Error())

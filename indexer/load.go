@@ -15,7 +15,8 @@ import (
 // Load reads the newest checkpoint that is whole into x, whose relations must
 // be untouched. It returns the source's bookmark, nil when there is no
 // checkpoint, and says for each relation whether its postings were loaded: such
-// a relation is in the state in which it was written, the others stay Loading.
+// a relation is in the state in which it was written (of one that is Loading they
+// are what was read so far), the others stay Loading.
 // Lists are not read before they are asked
 // for, so it takes no time to speak of; see Prove.
 //

@@ -30,7 +30,7 @@ import (
 // A manifest is
 //
 //	magic      8 bytes  "KITHCKPT"
-//	version    u32      3; in 2 every relation with a segment is Live
+//	version    u32      4; in 3 no relation with a segment is Loading, in 2 all are Live
 //	length     u32      of the body in bytes
 //	body       JSON     see manifest
 //	checksum   u64      xxhash64 of all bytes before it
@@ -39,7 +39,7 @@ import (
 // newer version may place its checksum elsewhere.
 const (
 	manifestMagic   = "KITHCKPT"
-	manifestVersion = 3
+	manifestVersion = 4
 
 	manifestPrefix = "checkpoint-"
 	segmentPrefix  = "segment-"
@@ -65,11 +65,13 @@ type manifest struct {
 	Relations []manifestRelation `json:"relations"`
 }
 
-// manifestRelation is a relation of a manifest. Segment is nil for a relation
-// that was Loading, or found to be damaged: it has to be read from the beginning.
+// manifestRelation is a relation of a manifest. Segment is nil for a relation of
+// which nothing was read, or that was found to be damaged: it has to be read from
+// the beginning. That of one which is Loading has what was read so far; Source
+// tells how far that is.
 type manifestRelation struct {
 	Relation
-	State   string       `json:"state,omitempty"`  // "stale" or "halted", empty for Live
+	State   string       `json:"state,omitempty"`  // "loading", "stale" or "halted", empty for Live
 	Reason  string       `json:"reason,omitempty"` // for the state
 	Segment *segmentFile `json:"segment,omitempty"`
 }
@@ -82,6 +84,8 @@ func (r manifestRelation) state() State {
 		return Live
 	case Halted.String():
 		return Halted
+	case Loading.String():
+		return Loading
 	}
 	return Stale
 }

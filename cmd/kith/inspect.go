@@ -80,6 +80,8 @@ func describeCheckpoint(w io.Writer, directory string, found *indexer.Inspection
 			fmt.Fprintln(table, "-\t-\t-\tnot held: its table is read at the next start")
 		case len(r.Damage) > 0:
 			fmt.Fprintf(table, "-\t-\t%d\tDAMAGED\n", r.Bytes)
+		case r.State == indexer.Loading:
+			fmt.Fprintf(table, "%d\t%d\t%d\tfine; the rest of its table is read at the next start\n", r.Survey.Keys, r.Survey.Edges, r.Bytes)
 		default:
 			fmt.Fprintf(table, "%d\t%d\t%d\tfine\n", r.Survey.Keys, r.Survey.Edges, r.Bytes)
 		}
