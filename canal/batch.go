@@ -31,7 +31,7 @@ func (b *batch) begin() {
 }
 
 // isEmpty says that it may as well not have been.
-func (b *batch) isEmpty() bool { return len(b.marks)+len(b.moves)+len(b.readings) == 0 }
+func (b *batch) isEmpty() bool { return len(b.marks)+len(b.moves)+len(b.readings)+len(b.changes) == 0 }
 
 // told returns what the index gets of it.
 func (b *batch) told() indexer.Batch {

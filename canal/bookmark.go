@@ -35,6 +35,10 @@ type bookmark struct {
 	// Rescans tell by relation up to which edge a rescan has come whose end is
 	// still to come.
 	Rescans map[string]indexer.Edge `json:"rescans,omitempty"`
+
+	// Loads tell by relation how far the first reading of its table has come, whose
+	// end is still to come.
+	Loads map[string]*lanes `json:"loads,omitempty"`
 }
 
 // Bookmark returns what is needed to go on after the batches applied so far,
@@ -70,14 +74,14 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 			b.Relations = append(b.Relations, r.Name)
 		}
 	}
+	b.Rescans, b.Loads = make(map[string]indexer.Edge), make(map[string]*lanes)
 	for _, r := range f.assembler.follows {
-		if r.reached == nil || r.aside {
-			continue
+		if r.reached != nil && !r.aside {
+			b.Rescans[r.Name] = *r.reached
 		}
-		if b.Rescans == nil {
-			b.Rescans = make(map[string]indexer.Edge)
+		if r.lanes != nil {
+			b.Loads[r.Name] = r.lanes
 		}
-		b.Rescans[r.Name] = *r.reached
 	}
 	return json.Marshal(b)
 }
@@ -101,13 +105,16 @@ func (f *Follower) restore(raw json.RawMessage) error {
 		f.assembler.tables[f.assembler.keyOf(t.Schema, t.Name)] = t
 		f.tellTextKeys(t)
 	}
-	for _, r := range f.assembler.follows {
+	for i, r := range f.assembler.follows {
 		r.counted = r.state != indexer.Loading && slices.Contains(b.Counted, r.Name)
+		if r.state == indexer.Loading && i < len(f.o.Loaded) && f.o.Loaded[i] {
+			r.lanes = b.Loads[r.Name]
+		}
 	}
 	places := make(map[indexer.RelationID]indexer.RelationID) // then to now
 	for then, name := range b.Relations {
 		now := slices.IndexFunc(f.o.Relations, func(r Relation) bool { return r.Name == name })
-		if now >= 0 && f.assembler.follows[now].state != indexer.Loading {
+		if now >= 0 && f.assembler.follows[now].aware() {
 			places[indexer.RelationID(then)] = indexer.RelationID(now)
 		}
 	}
@@ -115,7 +122,7 @@ func (f *Follower) restore(raw json.RawMessage) error {
 	// and they do not know its edges.
 	var unaware []doubt
 	for _, r := range f.assembler.follows {
-		if r.state == indexer.Loading {
+		if !r.aware() {
 			unaware = append(unaware, doubt{r.id, "an XA transaction was committed that was prepared before the relation was read"})
 		}
 		if reached, ok := b.Rescans[r.Name]; ok && r.state == indexer.Stale {

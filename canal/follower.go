@@ -54,12 +54,16 @@ type Follower struct {
 	db       *sql.DB   // open while a snapshot is read
 	snapshot *snapshot // being read
 	progress progress  // of it
+	scanning []*follow // the relations that it is read for
 	scanned  bool      // a snapshot was read, and its db is still open
 	stream   *stream   // being followed
 	release  func() bool
 	rescans  rescans
-	asked    []atomic.Bool // by relation: somebody wants it to be read again
-	textKeys []atomic.Bool // by relation, see TextKeys
+	// unsettled says that the stream began behind commits by XA that the source may
+	// not show yet, see limbo.go.
+	unsettled bool
+	asked     []atomic.Bool // by relation: somebody wants it to be read again
+	textKeys  []atomic.Bool // by relation, see TextKeys
 
 	retry     *backoff.ExponentialBackOff
 	retryAt   time.Time
@@ -89,6 +93,7 @@ func NewFollower(o Options) (*Follower, error) {
 		counters:  newCounters(len(o.Relations)),
 		retry:     backoff.NewExponentialBackOff(),
 		rescans:   newRescans(),
+		unsettled: true,
 		asked:     make([]atomic.Bool, len(o.Relations)),
 		textKeys:  make([]atomic.Bool, len(o.Relations)),
 	}
@@ -129,14 +134,17 @@ func NewFollower(o Options) (*Follower, error) {
 func (f *Follower) Next(ctx context.Context) (indexer.Batch, error) {
 	f.batch.begin()
 	err := f.step(ctx)
-	// What was taken from the stream is handed over even when ctx has ended: the
-	// assembler is beyond it already.
-	if ctx.Err() != nil && (err != nil || f.batch.isEmpty()) {
+	// What was taken from the stream, or read of a table, is handed over even when
+	// ctx has ended: the follower is beyond it already.
+	if ctx.Err() != nil && f.batch.isEmpty() {
 		f.close()
 		f.fresh.enter(Stopped, nil)
 		return indexer.Batch{}, ctx.Err()
 	}
 	var refused *refusal
+	if ctx.Err() != nil {
+		err = nil // which the next call tells
+	}
 	if errors.As(err, &refused) || err != nil && !f.opened && !f.serving() {
 		f.close()
 		f.fresh.enter(Stopped, err)
@@ -154,7 +162,9 @@ func (f *Follower) Next(ctx context.Context) (indexer.Batch, error) {
 func (f *Follower) step(ctx context.Context) error {
 	switch {
 	case f.parts != nil:
-		return f.nextPart(ctx)
+		err := f.nextPart(ctx)
+		f.rescans.remember(f.changes)
+		return err
 	case f.failed != nil:
 		err := f.failed
 		f.failed = nil

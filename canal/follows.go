@@ -23,7 +23,9 @@ type follow struct {
 	// relation the table is looked at again.
 	due     bool
 	reached *indexer.Edge
+	lanes   *lanes    // of a relation that was never read: how far its load has come, nil at the beginning
 	aside   bool      // the rescan collects its edges aside
+	asideBy []string  // the columns in whose order it does
 	began   time.Time // the rescan
 	rest    time.Time // when the next may begin: it must not be all that the source does
 	defined bool      // the table's definition is known, though the table is due
@@ -41,6 +43,18 @@ type follow struct {
 	since     *gtid.Position
 	from      *gtid.Position // with since: all up to here is in the snapshot for certain
 	converged *target
+}
+
+// aware says that the relation has had all changes of the stream up to here, or
+// the rows that they made.
+func (f *follow) aware() bool { return f.state != indexer.Loading || f.lanes != nil }
+
+// begun says that part of its table has been read, and is not in doubt.
+func (f *follow) begun() bool { return f.reached != nil || f.lanes != nil }
+
+// unread has its table read from the beginning.
+func (f *follow) unread() {
+	f.due, f.reached, f.lanes, f.asideBy, f.since, f.converged = true, nil, nil, nil, nil, nil
 }
 
 // orLoading returns a state for the index: a relation that was never read is

@@ -13,13 +13,14 @@ type tableIndex struct {
 	name    string
 	columns []string
 	unique  bool
-	ordered bool // its entries ascend
+	ordered bool // its entries ascend, and it may be used
 }
 
 // readKeys reads the table's indexes.
 func (t *table) readKeys(ctx context.Context, q queryer) error {
 	rows, err := q.QueryContext(ctx, "SELECT INDEX_NAME, IF(SUB_PART IS NULL, COALESCE(COLUMN_NAME, ''), ''), "+
 		"NON_UNIQUE = 0, INDEX_TYPE, COALESCE(COLLATION, '') = 'A' "+
+		"/*!80000 AND IS_VISIBLE = 'YES' */ /*M!100600 AND IGNORED = 'NO' */ "+
 		"FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? "+
 		"ORDER BY INDEX_NAME, SEQ_IN_INDEX", t.Schema, t.Name)
 	if err != nil {
@@ -57,7 +58,7 @@ func (t *table) readKeys(ctx context.Context, q queryer) error {
 
 // scanOrder says in which order the edges of a relation are read in parts: by
 // which columns, with which index. Sorted means that it is the order of the
-// edges.
+// edges. There is one for each relation whose edges are a set.
 //
 // InnoDB puts the primary key behind the columns of every other index.
 func (t *table) scanOrder(key, value string) (index string, columns []string, sorted bool) {
@@ -71,11 +72,11 @@ func (t *table) scanOrder(key, value string) (index string, columns []string, so
 		}
 	}
 	for _, x := range t.indexes {
-		if x.ordered && x.unique && containsFold([]string{key, value}, x.columns...) {
+		if x.ordered && x.unique && within(x.columns, key, value) {
 			return x.name, x.columns, false
 		}
 	}
-	return "", []string{key, value}, true // the server sorts
+	return "", nil, false
 }
 
 // appendMissing returns the names with those of more that are not among them.

@@ -36,6 +36,7 @@ type kith struct {
 	follower *canal.Follower
 	index    *indexer.Index
 	stop     func()        // ends following
+	until    func() bool   // if set: following ends between two batches when it holds
 	ended    chan struct{} // closed when following has ended
 	err      error         // why, then
 	drifts   atomic.Uint64 // rows that were found missing
@@ -91,8 +92,17 @@ func (s *source) start(t *testing.T, o canal.Options, index *indexer.Index) *kit
 // startIn starts a follower in a context, which cancel ends.
 func (s *source) startIn(t *testing.T, ctx context.Context, cancel func(), o canal.Options, index *indexer.Index) *kith {
 	t.Helper()
+	return s.startUntil(t, ctx, cancel, o, index, nil)
+}
+
+// startUntil starts a follower that ends by itself when a condition holds.
+func (s *source) startUntil(t *testing.T, ctx context.Context, cancel func(), o canal.Options, index *indexer.Index, until func(canal.Status) bool) *kith {
+	t.Helper()
 	k := s.kith(t, o, index)
 	k.stop = cancel
+	if until != nil {
+		k.until = func() bool { return until(k.follower.Status()) }
+	}
 	go func() {
 		defer close(k.ended)
 		k.err = k.run(ctx)
@@ -116,6 +126,9 @@ func (k *kith) run(ctx context.Context) error {
 	for {
 		if _, err := k.step(ctx); err != nil {
 			return err
+		}
+		if k.until != nil && k.until() {
+			k.stop()
 		}
 	}
 }
@@ -167,16 +180,9 @@ func (k *kith) resume() canal.Options {
 	k.t.Helper()
 	o := k.options
 	o.Bookmark = k.bookmark()
-	o.States = nil
-	for i, r := range k.index.Status() {
-		o.States = append(o.States, r.State)
-		if r.State == indexer.Loading { // a checkpoint does not hold it
-			id := indexer.RelationID(i)
-			k.index.Apply(indexer.Batch{
-				Changes:     []indexer.Change{{Relation: id, Op: indexer.Clear}},
-				Transitions: []indexer.Transition{{Relation: id, State: indexer.Loading}},
-			})
-		}
+	o.States, o.Loaded = nil, nil
+	for _, r := range k.index.Status() {
+		o.States, o.Loaded = append(o.States, r.State), append(o.Loaded, true)
 	}
 	return o
 }

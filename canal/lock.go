@@ -44,21 +44,33 @@ func lockTables(ctx context.Context, db *sql.DB, s *server, tables []*snapshotTa
 			err = nil
 		}
 	}
-	switch {
-	case isServerError(err, errAccessDeniedDB, errTableAccessDenied, errAccessDenied):
-		why, or := "a source without GTIDs is", "set gtid_mode=ON"
-		if s.kind == gtid.MySQL {
-			why = fmt.Sprintf("table %s, of which several rows may hold the same edge, is", tables[0])
-			or = "give it a unique key of the relation's columns"
-		}
-		return nil, fmt.Errorf("%s read under a short lock, which needs a right: GRANT LOCK TABLES ON %s.* TO the user, or %s: %w",
-			why, quote(tables[0].Schema), or, err)
-	case isServerError(err, errLockWaitTimeout):
+	if isServerError(err, errLockWaitTimeout) {
 		return nil, fmt.Errorf("a long transaction holds one of the tables: %w", err)
-	case err != nil:
-		return nil, err
+	}
+	if err != nil {
+		return nil, explainLock(err, s, tables[0].table)
 	}
 	return conn.Close, nil
+}
+
+// lockDenied is an error that says that we may not lock a table, with the cure.
+// It was read nevertheless when its definition was looked at.
+type lockDenied struct{ error }
+
+func (e *lockDenied) Unwrap() error { return e.error }
+
+// explainLock tells what an error of locking a table means.
+func explainLock(err error, s *server, t *table) error {
+	if !isServerError(err, errAccessDeniedDB, errTableAccessDenied, errAccessDenied) {
+		return err
+	}
+	why, or := "a source without GTIDs is", "set gtid_mode=ON"
+	if s.kind == gtid.MySQL {
+		why = fmt.Sprintf("table %s, of which several rows may hold the same edge, is", t)
+		or = "give it a unique key of the relation's columns"
+	}
+	return &lockDenied{fmt.Errorf("%s read under a short lock, which needs a right: GRANT LOCK TABLES ON %s.* TO the user, or %s: %w",
+		why, quote(t.Schema), or, err)}
 }
 
 // lock locks tables in a mode, for which it waits so many seconds.

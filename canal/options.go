@@ -30,9 +30,10 @@ type Options struct {
 
 	// Bookmark is that of the checkpoint which the index was loaded from, nil
 	// without one. States are the relations' as they were loaded, Loading for
-	// those that were not.
+	// those that were not, and for those whose tables had been read in part.
 	Bookmark json.RawMessage
 	States   []indexer.State
+	Loaded   []bool // which relations' contents were
 
 	// Heartbeat is how often an idle source shows that it is there, at least. A
 	// source silent for three heartbeats is taken for dead, and one silent for half

@@ -7,31 +7,18 @@ import (
 	"math"
 	"strings"
 
-	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/indexer"
 )
 
 // shownEdges reads the next rows as soon as the source shows everything that is
 // applied.
 func (f *Follower) shownEdges(ctx context.Context, s *rescan) (part, error) {
-	conn := f.rescans.conn
-	if f.server.kind == gtid.Maria {
-		if settled, err := f.assembler.limbo.settle(ctx, conn); !settled || err != nil {
-			return part{}, errors.Join(errors.New("the source does not show yet what was committed by XA"), err)
-		}
-	}
-	end, err := f.server.awaitShown(ctx, conn, s.table, f.tracker.Position(), f.end)
-	if err != nil {
+	if err := f.awaitApplied(ctx, s.table); err != nil {
 		return part{}, err
 	}
-	p, err := s.readEdges(ctx, conn, f.rescans.edges[:0], f.rescans.rows)
-	if isServerError(err, errNoSuchIndex) { // it is invisible
-		s.index = ""
-		p, err = s.readEdges(ctx, conn, f.rescans.edges[:0], f.rescans.rows)
-	}
+	p, err := s.readEdges(ctx, f.rescans.conn, f.rescans.edges[:0], f.rescans.rows)
 	f.rescans.edges = p.edges[:0]
-	_, ended := conn.ExecContext(ctx, end)
-	return p, errors.Join(err, ended)
+	return p, err
 }
 
 // part is what rows of a table were read, one after the other.
@@ -89,12 +76,8 @@ func (s *rescan) query(columns string, rows int) string {
 		}
 		where = append(where, after)
 	}
-	index := ""
-	if s.index != "" {
-		index = " FORCE INDEX (" + quote(s.index) + ")"
-	}
-	return fmt.Sprintf("SELECT %s FROM %s.%s%s WHERE %s ORDER BY %s LIMIT %d",
-		columns, quote(s.table.Schema), quote(s.table.Name), index,
+	return fmt.Sprintf("SELECT %s FROM %s.%s FORCE INDEX (%s) WHERE %s ORDER BY %s LIMIT %d",
+		columns, quote(s.table.Schema), quote(s.table.Name), quote(s.index),
 		strings.Join(where, " AND "), strings.Join(order, ", "), rows)
 }
 

@@ -3,6 +3,7 @@ package canal
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -31,6 +32,8 @@ import (
 // Where no index is in the order of the edges, they are collected aside (see
 // indexer.Reading), by a unique key, with all changes, and take the place of the
 // relation's contents at the end.
+//
+// A table is read for the first time by a load (see load.go), in the same turns.
 type rescans struct {
 	db      *sql.DB
 	conn    *sql.Conn
@@ -46,11 +49,17 @@ type rescans struct {
 type rescan struct {
 	*follow
 	table   *table
-	index   string   // that is read, empty if that is left to the source
+	index   string   // that is read
 	columns []string // that the rows are ordered by
 	begins  bool     // no part was read yet
 
 	view *snapshot // of a relation whose rows are counted, else nil
+	load *load     // of a relation that was never read, else nil
+}
+
+// reads says that the table is read for a relation.
+func (s *rescan) reads(r *follow) bool {
+	return s.follow == r || s.load != nil && slices.Contains(s.load.relations, r)
 }
 
 const (
@@ -93,16 +102,27 @@ func (f *Follower) followOn(ctx context.Context) error {
 	now := time.Now()
 	r := f.rescans.next(f.assembler.follows, now)
 	if r == nil || f.assembler.open || now.Before(f.rescans.turn) && f.stream.arrives(glance) {
-		return f.readStream(ctx)
+		err := f.readStream(ctx)
+		f.rescans.remember(f.changes)
+		return err
 	}
+	begins := f.rescans.active == nil
 	err := f.readPart(ctx, r)
 	took := time.Since(now)
-	f.fresh.rescan(f.rescans.active)
+	f.fresh.read(f.rescans.active, !f.serving())
 	f.rescans.turn = now.Add(2 * took)
+	denied, isDenied := errors.AsType[*lockDenied](err)
 	switch {
+	case err == nil && begins:
+	case err == nil:
+		f.rescans.retry.Reset()
+		f.rescans.adapt(took)
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case err != nil:
+	case isDenied:
+		f.rescans.close()
+		f.halt(r, denied)
+	default:
 		f.rescans.close()
 		wait := f.rescans.retry.NextBackOff()
 		if again := now.Add(took + wait); r.rest.Before(again) {
@@ -110,9 +130,6 @@ func (f *Follower) followOn(ctx context.Context) error {
 		}
 		f.rescans.rows = minPart
 		f.logger.Warn("a table could not be read again yet", "relation", r.Name, "error", err, "again_in", wait.Round(time.Millisecond))
-	default:
-		f.rescans.retry.Reset()
-		f.rescans.adapt(took)
 	}
 	return nil
 }
@@ -142,7 +159,7 @@ func (s *rescans) adapt(took time.Duration) {
 
 // leave ends the reading of a relation's table.
 func (s *rescans) leave(r *follow) {
-	if s.active != nil && s.active.follow == r {
+	if s.active != nil && s.active.reads(r) {
 		s.end()
 	}
 }
@@ -158,7 +175,17 @@ func (s *rescans) end() {
 			s.active.since = nil
 		}
 	}
+	if load := s.active.load; load != nil {
+		load.close()
+	}
 	s.active = nil
+}
+
+// remember keeps the changes that the stream has brought for the load there is.
+func (s *rescans) remember(changes []indexer.Change) {
+	if s.active != nil && s.active.load != nil {
+		s.active.load.remember(changes)
+	}
 }
 
 func (s *rescans) close() {
@@ -183,22 +210,34 @@ func (s *rescans) connect(ctx context.Context, o *Options, server *server) error
 		return err
 	}
 	s.db = db
-	if s.conn, err = db.Conn(ctx); err != nil {
-		return err
+	s.conn, err = s.newConn(ctx, server)
+	return err
+}
+
+// newConn returns another connection to read tables on.
+func (s *rescans) newConn(ctx context.Context, server *server) (_ *sql.Conn, err error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if err := server.checkSame(ctx, s.conn); err != nil {
-		return err
+	defer func() {
+		if err != nil {
+			conn.Close()
+		}
+	}()
+	if err := server.checkSame(ctx, conn); err != nil {
+		return nil, err
 	}
 	for _, statement := range []string{
 		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 		"SET SESSION lock_wait_timeout = 1", // the stream waits as well
 		noTimeLimit(server),
 	} {
-		if _, err := s.conn.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("prepare the rescan: %s: %w", statement, err)
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			return nil, fmt.Errorf("prepare the reading of tables: %s: %w", statement, err)
 		}
 	}
-	return nil
+	return conn, nil
 }
 
 // readPart reads the next part of a relation's table, or looks at the table
@@ -216,6 +255,9 @@ func (f *Follower) readPart(ctx context.Context, r *follow) error {
 	s := f.rescans.active
 	if s == nil {
 		return f.beginRescan(ctx, whole, r)
+	}
+	if s.load != nil {
+		return f.readLoad(ctx, whole, s.load)
 	}
 	if r.reached == nil || *r.reached != lastEdge {
 		p, err := f.shownEdges(ctx, s)
@@ -243,76 +285,4 @@ func (f *Follower) endRescan(r *follow, end target) {
 	f.counters.rescans[r.id].Add(1)
 	f.logger.Info("table is read again", "relation", r.Name, "rows", f.counters.rescanRows[r.id].Load(),
 		"took", time.Since(r.began).Round(time.Millisecond))
-}
-
-// beginRescan looks at the table of a relation. It halts the relation if it
-// cannot be read from it.
-func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
-	a, conn := f.assembler, f.rescans.conn
-	if err := f.awaitDefinition(ctx, r); err != nil {
-		return err
-	}
-	t, unfit, err := f.examine(ctx, conn, f.server, []*follow{r})
-	if err != nil {
-		return err
-	}
-	if unfit[0] != nil {
-		f.halt(r, unfit[0])
-		return nil
-	}
-	var guess uint64
-	err = conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(TABLE_ROWS), 0) FROM information_schema.TABLES "+
-		"WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", t.Schema, t.Name).Scan(&guess)
-	if err != nil {
-		return fmt.Errorf("estimate the rows of table %s: %w", t, err)
-	}
-	known, group := a.tables[a.key(r)], a.followsOf(a.key(r))
-	followed := t
-	if known != nil && known.precedes(t, known.Extended) && slices.Equal(known.Foreign, t.Foreign) {
-		// When all are in doubt from the beginning, rows may come with other
-		// lengths from now on: the next ones tell.
-		goesOn := r.reached != nil || slices.ContainsFunc(group, func(r *follow) bool { return !r.due })
-		if goesOn && known.holds(r) {
-			followed = t.goOnAs(known)
-		}
-	} else if known != nil { // the stream may have yet to tell of it
-		for _, other := range group {
-			f.doubt(other, "the table is no longer defined as it was")
-		}
-	}
-	if r.state == indexer.Halted {
-		r.state = r.orLoading(indexer.Stale)
-		f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: r.state,
-			Reason: fmt.Sprintf("table %s fits again, and is being read", t)})
-	}
-	a.define(followed)
-	if r.counted || counts(r.Relation, t) {
-		r.reached = nil
-	}
-	if was := r.counted; r.reached == nil {
-		if f.decideCounting(r, t); r.counted != was {
-			f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: r.state,
-				Reason: fmt.Sprintf("table %s has other unique keys, and is being read", t), Rows: r.rows()})
-		}
-	}
-	s := &rescan{follow: r, table: t, begins: true}
-	r.began = time.Now()
-	if r.counted {
-		if err := f.openView(whole, s); err != nil {
-			return err
-		}
-	} else {
-		var sorted bool
-		s.index, s.columns, sorted = t.scanOrder(r.Key, r.Value)
-		// What was read up to the middle of a key cannot be gone on with key by key.
-		midKey := r.reached != nil && len(s.columns) == 1 && r.reached.Value != math.MaxUint64
-		if r.aside = !sorted; r.aside || midKey {
-			r.reached = nil
-		}
-	}
-	f.rescans.active = s
-	f.counters.rescanRows[r.id].Store(0)
-	f.counters.rescanGuess[r.id].Store(guess)
-	f.logger.Info("reading table again", "table", t.String(), "relation", r.Name, "rows_estimated", guess, "index", s.index, "aside", r.aside)
-	return nil
 }

@@ -14,8 +14,9 @@ import (
 	"github.com/kithdb/kith/canal/gtid"
 )
 
-// connect reaches the source, checks it, and opens the stream, or a snapshot if
-// there is nothing yet to go on from.
+// connect reaches the source, checks it, and opens the stream. If there is nothing
+// yet to go on from, it opens a snapshot of the tables whose rows are counted; the
+// others are loaded when the stream is there.
 func (f *Follower) connect(ctx context.Context) error {
 	db, err := f.o.openDB()
 	if err != nil {
@@ -60,23 +61,45 @@ func (f *Follower) connect(ctx context.Context) error {
 		return err
 	case f.started:
 		return f.follow(ctx)
-	case !reading:
-		return f.startOver(ctx)
+	case len(tables) > 0:
+		f.fresh.enter(Snapshot, nil)
+		if f.snapshot, err = openSnapshot(ctx, db, s, tables); err == nil {
+			f.beginSnapshot()
+		}
+	default:
+		if first && s.kind == gtid.File {
+			err = f.tryLocks(ctx, db)
+		}
+		if err == nil {
+			err = f.startOver(ctx)
+		}
 	}
-	f.fresh.enter(Snapshot, nil)
-	f.snapshot, err = openSnapshot(ctx, db, s, tables)
-	if first && isServerError(err, errAccessDeniedDB, errTableAccessDenied, errAccessDenied) {
-		return &refusal{err}
+	if denied, ok := errors.AsType[*lockDenied](err); ok && first {
+		return &refusal{denied}
 	}
-	if err != nil {
-		return err
+	return err
+}
+
+// tryLocks says at once that tables may not be locked which will have to be.
+func (f *Follower) tryLocks(ctx context.Context, db *sql.DB) error {
+	for _, group := range f.byTable() {
+		t := f.assembler.tables[f.assembler.key(group[0])]
+		if t == nil {
+			continue
+		}
+		unlock, err := lockTables(ctx, db, f.server, []*snapshotTable{{table: t}})
+		if _, ok := errors.AsType[*lockDenied](err); ok {
+			return err
+		}
+		if err == nil {
+			unlock()
+		}
 	}
-	f.beginSnapshot()
 	return nil
 }
 
-// startOver goes to where the source is now, since there is no going on from
-// where we were. What the relations have is served as stale; the rescans that
+// startOver goes to where the source is now, since there is nowhere to go on from.
+// What the relations have is served as stale. The readings of their tables that
 // they are due for begin there.
 func (f *Follower) startOver(ctx context.Context) error {
 	position, err := f.server.committed(ctx, f.db)
@@ -84,7 +107,7 @@ func (f *Follower) startOver(ctx context.Context) error {
 		return err
 	}
 	f.place = &place{position: position, at: time.Now()}
-	f.scanned = true
+	f.scanned, f.unsettled = true, true
 	return nil
 }
 

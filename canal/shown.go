@@ -10,42 +10,45 @@ import (
 	"github.com/kithdb/kith/canal/gtid"
 )
 
-// awaitShown waits until the source shows what it had at a position (whose place
-// in its binlog is at, if known), and makes the connection read that or later. It
-// returns the statement that ends the reading.
+// awaitShown waits until the source shows what it had at a position, whose place
+// in its binlog is at, if known. Every view that is opened later shows that, on
+// whatever connection.
 //
 // The binlog is sent before its commits can be seen, hence the wait. On MySQL a
 // transaction enters gtid_executed when it can be seen. MariaDB tells the place
 // of a read view. MySQL without GTIDs tells nothing; but a transaction holds its
 // tables until it can be seen, so a lock waits for those that are sent already.
-func (s *server) awaitShown(ctx context.Context, conn *sql.Conn, t *table, position gtid.Position, at gtid.Coordinates) (string, error) {
+func (s *server) awaitShown(ctx context.Context, conn *sql.Conn, t *table, position gtid.Position, at gtid.Coordinates) error {
 	switch s.kind {
 	case gtid.MySQL:
 		var timeout int
 		err := conn.QueryRowContext(ctx, "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 1)", position.String()).Scan(&timeout)
 		if err != nil || timeout != 0 {
-			return "", errors.Join(errors.New("the source does not show what is applied here"), err)
+			return errors.Join(errors.New("the source does not show what is applied here"), err)
 		}
-		return "DO 0", nil
+		return nil
 	case gtid.File:
-		_, err := conn.ExecContext(ctx, "LOCK TABLES "+quote(t.Schema)+"."+quote(t.Name)+" READ")
-		return "UNLOCK TABLES", err
+		if _, err := conn.ExecContext(ctx, "LOCK TABLES "+quote(t.Schema)+"."+quote(t.Name)+" READ"); err != nil {
+			return explainLock(err, s, t)
+		}
+		_, err := conn.ExecContext(ctx, "UNLOCK TABLES")
+		return err
 	}
 	for {
 		if _, err := conn.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
-			return "", err
+			return err
 		}
 		shown, err := viewShows(ctx, conn, position, at)
-		if shown || err != nil {
-			return "COMMIT", err
+		if _, ended := conn.ExecContext(ctx, "COMMIT"); ended != nil || err != nil {
+			return errors.Join(err, ended)
 		}
-		if _, err := conn.ExecContext(ctx, "COMMIT"); err != nil {
-			return "", err
+		if shown {
+			return nil
 		}
 		select {
 		case <-time.After(time.Millisecond):
 		case <-ctx.Done():
-			return "", fmt.Errorf("the source does not show what is applied here: %w", ctx.Err())
+			return fmt.Errorf("the source does not show what is applied here: %w", ctx.Err())
 		}
 	}
 }

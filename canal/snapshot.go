@@ -223,7 +223,7 @@ func (v *snapshot) appendChanges(ctx context.Context, dst []indexer.Change, limi
 	for len(v.tables) > 0 {
 		t := v.tables[0]
 		if v.rows == nil {
-			if err := v.query(ctx, t); err != nil {
+			if err := v.query(ctx, t, ""); err != nil {
 				return dst, rows, false, err
 			}
 		}
@@ -246,9 +246,10 @@ func (v *snapshot) appendChanges(ctx context.Context, dst []indexer.Change, limi
 	return dst, rows, true, nil
 }
 
-func (v *snapshot) query(ctx context.Context, t *snapshotTable) (err error) {
+// query asks for rows of a table: those that the clauses behind its name select.
+func (v *snapshot) query(ctx context.Context, t *snapshotTable, clauses string) (err error) {
 	v.row = t.newTextRow()
-	v.rows, err = v.conn.QueryContext(ctx, "SELECT "+t.selectList()+" FROM "+quote(t.Schema)+"."+quote(t.Name))
+	v.rows, err = v.conn.QueryContext(ctx, "SELECT "+t.selectList()+" FROM "+quote(t.Schema)+"."+quote(t.Name)+clauses)
 	if err != nil {
 		return fmt.Errorf("read table %s: %w", t, err)
 	}

@@ -46,12 +46,12 @@ type Status struct {
 // may see. It is applied when all have come; the position moves when all are applied.
 type Huge struct{ Changes, Applied uint64 }
 
-// Rescan tells of the reading again of a relation's table.
+// Rescan tells of the reading of a relation's table, for the first time or again.
 type Rescan struct {
 	Running   bool
 	Rows      uint64 // read by the one that runs, or the last
 	Estimated uint64 // rows of the table, as the source guesses
-	Ended     uint64 // since the process started
+	Ended     uint64 // since the process started, those that read it again
 }
 
 // Rows counts the rows read for a relation since the process started.
@@ -77,8 +77,8 @@ type freshness struct {
 	heard     time.Time
 	moved     time.Time
 	reconnect map[string]uint64
-	rescanned indexer.RelationID // whose table is being read again, if any is
-	rescans   bool
+	reading   []indexer.RelationID // whose table is being read
+	unserved  bool                 // and none has anything to serve yet
 }
 
 // behind is how old a transaction may be for its reader to be called caught up.
@@ -167,12 +167,20 @@ func (f *freshness) disconnected(reason string) {
 	f.reconnect[reason]++
 }
 
-// rescan notes whose table is being read again, if any is.
-func (f *freshness) rescan(r *rescan) {
+// read notes for which relations a table is being read, if any is, and that there
+// is nothing to serve yet.
+func (f *freshness) read(s *rescan, unserved bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.rescans = r != nil; r != nil {
-		f.rescanned = r.id
+	f.reading, f.unserved = f.reading[:0], unserved
+	switch {
+	case s == nil:
+	case s.load != nil:
+		for _, r := range s.load.relations {
+			f.reading = append(f.reading, r.id)
+		}
+	default:
+		f.reading = append(f.reading, s.id)
 	}
 }
 
@@ -220,8 +228,13 @@ func (f *Follower) Status() Status {
 	s.Stage, s.Error, s.CaughtUp = f.fresh.stage, f.fresh.err, f.fresh.once
 	s.HeardAt, s.PositionAt = f.fresh.heard, f.fresh.moved
 	s.Reconnects = maps.Clone(f.fresh.reconnect)
-	if f.fresh.rescans && s.Stage == Following {
-		s.Rescans[f.fresh.rescanned].Running = true
+	if s.Stage == Following {
+		for _, r := range f.fresh.reading {
+			s.Rescans[r].Running = true
+		}
+		if len(f.fresh.reading) > 0 && f.fresh.unserved {
+			s.Stage = Snapshot
+		}
 	}
 	if server := f.fresh.server; server != nil {
 		s.Flavor, s.Version, s.ServerID, s.UUID = server.flavor(), server.version, server.id, server.uuid

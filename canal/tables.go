@@ -76,7 +76,8 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 	}
 	f.checked = true
 	a.followTables()
-	return read, nil
+	// Those of which no relation is counted are loaded while the stream is followed.
+	return slices.DeleteFunc(read, func(t *snapshotTable) bool { return !t.counted }), nil
 }
 
 // examine reads the definition of the table of a group of relations, nil if it
@@ -114,12 +115,15 @@ func (f *Follower) examine(ctx context.Context, q queryer, s *server, group []*f
 }
 
 // counts says that several rows of the table may hold the same edge of the
-// relation, so that they must be counted.
+// relation, so that they must be counted. Where no two do, but the index that says
+// so cannot be read in its order (it descends, or is invisible), they are counted as
+// well: such a table cannot be read in parts, and in one view it is exact.
 //
 // Two texts may have the same hash: where keys are hashes, an edge may come from
 // the rows of both.
 func counts(r Relation, t *table) bool {
-	return r.Symmetric || t.textKeyed(r) || !t.uniqueWithin(r.Key, r.Value)
+	_, columns := t.loadIndex(r.Key, r.Value)
+	return r.Symmetric || t.textKeyed(r) || columns == nil
 }
 
 // decideCounting decides whether the rows of a relation are counted, when its

@@ -17,7 +17,7 @@ import (
 // healed either is found when the rescan looks at the table.
 func (f *Follower) doubt(r *follow, reason string) {
 	reason = f.told(r, reason)
-	if active := f.rescans.active; active != nil && active.follow == r {
+	if active := f.rescans.active; active != nil && active.reads(r) {
 		now := time.Now()
 		r.rest = now.Add(min(now.Sub(r.began), time.Minute))
 	}
@@ -26,8 +26,8 @@ func (f *Follower) doubt(r *follow, reason string) {
 		r.rest = time.Time{}
 		return
 	}
-	again := r.due && r.reached == nil && r.state != indexer.Live
-	r.due, r.reached, r.since, r.converged = true, nil, nil, nil
+	again := r.due && !r.begun() && r.state != indexer.Live
+	r.unread()
 	if again {
 		return
 	}
@@ -41,7 +41,7 @@ func (f *Follower) doubt(r *follow, reason string) {
 // doubtAll notes that relations that have been read may differ from their table.
 func (f *Follower) doubtAll(group []*follow, reason string) {
 	for _, r := range group {
-		if r.state != indexer.Loading || !r.due {
+		if r.state != indexer.Loading || !r.due || r.begun() {
 			f.doubt(r, reason)
 		}
 	}
@@ -52,7 +52,7 @@ func (f *Follower) doubtAll(group []*follow, reason string) {
 // never has, and a place in the binlog of one is none in that of another.
 func (f *Follower) doubtUnfinished() {
 	for _, r := range f.assembler.follows {
-		if r.reached != nil || r.since != nil || r.converged != nil {
+		if r.begun() || r.since != nil || r.converged != nil {
 			f.doubt(r, "the source is another server now")
 		}
 	}
@@ -94,7 +94,7 @@ func (f *Follower) doubtDrifted() {
 func (f *Follower) halt(r *follow, fault error) {
 	reason := strings.ReplaceAll(fault.Error(), "\n", "; ")
 	f.rescans.leave(r)
-	r.due, r.reached, r.since, r.converged = true, nil, nil, nil
+	r.unread()
 	r.rest = time.Now().Add(time.Minute)
 	if r.state == indexer.Halted && r.halted == reason {
 		return
@@ -125,7 +125,7 @@ func (f *Follower) settle() {
 		if r.converged == nil || !r.converged.reached(f.tracker, at) {
 			continue
 		}
-		r.state, r.converged, r.since, r.reached = indexer.Live, nil, nil, nil
+		r.state, r.converged, r.since, r.reached, r.lanes = indexer.Live, nil, nil, nil, nil
 		r.read = true
 		if now := time.Now(); !r.began.IsZero() {
 			r.rest = now.Add(min(now.Sub(r.began), time.Minute))

@@ -13,25 +13,29 @@ import (
 // with the changes of all groups that the view has not seen, and take the place
 // of the relation's contents at the end.
 
-// openView opens a view of the table. It must have everything that is applied,
-// since the stream will not bring it again.
-func (f *Follower) openView(ctx context.Context, s *rescan) error {
-	table, err := newSnapshotTable(s.table, []*follow{s.follow})
+// openView opens a view of the table for a relation. It must have everything that
+// is applied, since the stream will not bring it again.
+func (f *Follower) openView(ctx context.Context, r *follow, t *table) (*snapshot, error) {
+	table, err := newSnapshotTable(t, []*follow{r})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	view, err := openSnapshot(ctx, f.rescans.db, f.server, []*snapshotTable{table})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if applied := f.tracker.Position(); !view.start.Covers(applied) {
 		view.close()
-		return fmt.Errorf("the source does not show yet what it has sent: it shows %s", view.start)
+		return nil, fmt.Errorf("the source does not show yet what it has sent: it shows %s", view.start)
 	}
-	s.view = view
+	return view, nil
+}
+
+// beginView begins to read a view.
+func (f *Follower) beginView(s *rescan, view *snapshot) {
+	s.view, s.reached, s.lanes, s.asideBy = view, nil, nil, nil
 	s.since, s.from, s.aside = &view.start, &view.from, true
 	f.readings = append(f.readings, indexer.Reading{Relation: s.id, Aside: true, Begins: true})
-	return nil
 }
 
 // readView reads the next rows of the view.
@@ -58,13 +62,9 @@ func (f *Follower) readView(ctx context.Context, s *rescan) error {
 // table as the stream has left it: MySQL, too, writes it to the binlog first.
 func (f *Follower) awaitDefinition(ctx context.Context, r *follow) error {
 	conn := f.rescans.conn
-	end, err := f.server.awaitShown(ctx, conn, &table{Schema: r.Schema, Name: r.Table}, f.tracker.Position(), f.end)
-	if isServerError(err, errNoSuchTable, errUnknownSchema, errTableAccessDenied, errAccessDeniedDB) {
+	err := f.server.awaitShown(ctx, conn, &table{Schema: r.Schema, Name: r.Table}, f.tracker.Position(), f.end)
+	if isServerError(err, errNoSuchTable, errUnknownSchema) {
 		return nil // which will be told better
 	}
-	if err != nil {
-		return err
-	}
-	_, err = conn.ExecContext(ctx, end)
 	return err
 }

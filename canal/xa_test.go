@@ -80,8 +80,7 @@ func TestXAPreparedBeforeTheStart(t *testing.T) {
 		c.run("XA PREPARE 'early'")
 		k := s.follow(t, schema, "pair.a.b", "other.a.a")
 		k.wait("the snapshot", func() bool {
-			state, _ := k.stateOf("pair.a.b")
-			return state == indexer.Live || !s.isMaria() && !s.gtid
+			return k.allLive() || !s.isMaria() && !s.gtid
 		})
 		c.run("XA COMMIT 'early'")
 		k.catchUp()

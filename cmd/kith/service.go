@@ -60,7 +60,7 @@ func newService(c *config.Config, logger *slog.Logger) (_ *service, err error) {
 	}
 	s.index = indexer.NewIndex(relations)
 	began := time.Now()
-	bookmark, _, err := s.directory.Load(s.index)
+	bookmark, loaded, err := s.directory.Load(s.index)
 	if err != nil {
 		return nil, explainDirectory(err)
 	}
@@ -68,7 +68,7 @@ func newService(c *config.Config, logger *slog.Logger) (_ *service, err error) {
 		logger.Info("checkpoint loaded", "took", time.Since(began).Round(time.Millisecond), "edges", countEdges(s.index))
 	}
 	options := followerOptions(c, s.directory.Identity(), logger)
-	options.Bookmark = bookmark
+	options.Bookmark, options.Loaded = bookmark, loaded
 	for _, r := range s.index.Status() {
 		options.States = append(options.States, r.State)
 	}
