@@ -105,6 +105,7 @@ func NewFollower(o Options) (*Follower, error) {
 		reconnect: noReconnects(),
 	}
 	f.assembler = newAssembler(f.counters, newSpill(o.SpillDir, o.GroupMemory))
+	f.assembler.spill.reset()
 	for i, r := range o.Relations {
 		state := indexer.Loading
 		if i < len(o.States) {

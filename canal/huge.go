@@ -32,7 +32,9 @@ func (a *assembler) spillChanges() {
 	g := &a.group
 	a.touch(g.changes)
 	if g.lost == nil {
-		g.lost = a.spill.write(g.changes)
+		if g.lost = a.spill.write(g.changes); g.lost != nil {
+			a.spill.reset() // others need the place on disk
+		}
 	}
 	g.spilled += len(g.changes)
 	g.changes = g.changes[:0]

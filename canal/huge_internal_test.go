@@ -286,3 +286,22 @@ func TestHugeXA(t *testing.T) {
 		}
 	}
 }
+
+// A disk that becomes full within a group is left to others at once.
+func TestFullDiskDoubts(t *testing.T) {
+	f := hugeFollower(t, t.TempDir(), 10*changeSize)
+	f.feed(t, formatOfRows(), anonymousOf(300), queryOf(400, "BEGIN"), tableMapOf(), insertsOf(0, 100))
+	f.assembler.spill.file.Close() // nothing can be written to it any more
+	f.feed(t, insertsOf(100, 100))
+	if _, err := os.Stat(f.assembler.spill.path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file is left: %v", err)
+	}
+	groups := f.feed(t, insertsOf(200, 100), xidOf())
+	if len(groups) != 1 || len(groups[0].doubts) != 2 || groups[0].spilled+len(groups[0].changes) > 0 {
+		t.Errorf("groups %+v, want one that doubts both relations", groups)
+	}
+	groups = f.feed(t, anonymousOf(1300), queryOf(1400, "BEGIN"), tableMapOf(), insertsOf(0, 3), xidOf())
+	if len(groups) != 1 || len(groups[0].doubts) > 0 || len(groups[0].changes) != 6 {
+		t.Errorf("the next groups are %+v, want one as any other", groups)
+	}
+}

@@ -14,7 +14,7 @@ import (
 
 // spill keeps the changes of the open group that are too many for memory in a
 // file, until the end of the group is read (I1). The file belongs to the process:
-// one that is left by another is overwritten. It has blocks one after the other:
+// one that is left by another is removed. It has blocks one after the other:
 //
 //	length  CRC-32 of the changes  changes
 //	4       4                      length   bytes, integers little-endian
@@ -135,13 +135,14 @@ func (s *spill) next(dst []indexer.Change) ([]indexer.Change, error) {
 	return dst, nil
 }
 
-// reset forgets what was written, and gives its place on disk back.
+// reset forgets what was written, by another process as well, and gives its place
+// on disk back.
 func (s *spill) reset() {
-	s.end, s.read = 0, 0
-	if s.file == nil {
-		return
+	if s.file != nil {
+		s.file.Close()
 	}
-	s.file.Close()
-	os.Remove(s.path) // else the next one overwrites it
-	s.file, s.block = nil, nil
+	if s.path != "" {
+		os.Remove(s.path) // else the next one overwrites it
+	}
+	s.file, s.block, s.end, s.read = nil, nil, 0, 0
 }

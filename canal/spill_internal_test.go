@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -61,22 +62,34 @@ func TestSpilledChangesComeBack(t *testing.T) {
 	}
 }
 
-// A file that another process left is no part of what is written.
-func TestSpillOverwritesWhatWasLeft(t *testing.T) {
+// A file that another process left is no part of what is written, and takes no
+// place on disk for long.
+func TestSpillThatWasLeft(t *testing.T) {
 	s := newSpill(t.TempDir(), 0)
-	if err := os.WriteFile(s.path, make([]byte, 1<<20), 0o600); err != nil {
-		t.Fatal(err)
+	left := func() {
+		t.Helper()
+		if err := os.WriteFile(s.path, make([]byte, 1<<20), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
+	left()
 	want := []indexer.Change{{Op: indexer.Add, Key: 1, Value: 2}}
 	if err := s.write(want); err != nil {
 		t.Fatal(err)
 	}
-	defer s.reset()
 	if got, err := s.readAll(); err != nil || !slices.Equal(got, want) {
 		t.Errorf("read %v, %v, want %v", got, err, want)
 	}
 	if file, err := os.Stat(s.path); err != nil || file.Size() != s.end {
 		t.Errorf("the file is %v, %v, want %d bytes", file, err, s.end)
+	}
+	s.reset()
+	left()
+	if _, err := NewFollower(Options{SpillDir: filepath.Dir(s.path)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(s.path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file is left: %v", err)
 	}
 }
 

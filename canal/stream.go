@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -281,7 +282,7 @@ func (s *stream) packet() ([]byte, error) {
 	}
 	for {
 		start := len(s.long)
-		s.long = append(s.long, make([]byte, size)...)
+		s.long = slices.Grow(s.long, size)[:start+size]
 		for read := start; read < len(s.long); {
 			n, err := s.in.Read(s.long[read:])
 			if err != nil {
