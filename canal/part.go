@@ -40,7 +40,8 @@ func (s *rescan) readEdges(ctx context.Context, q queryer, dst []indexer.Edge, r
 		return p, fmt.Errorf("read table %s again: %w", s.table, err)
 	}
 	defer func() { err = errors.Join(err, result.Close()) }()
-	row, e := table.newTextRow(), table.edges[0]
+	row := table.newTextRow()
+	e := row.edges[0]
 	for result.Next() {
 		if err := row.read(result); err != nil {
 			return p, fmt.Errorf("read table %s again: %w", s.table, err)

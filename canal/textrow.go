@@ -3,6 +3,7 @@ package canal
 import (
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,18 +22,30 @@ func (t *snapshotTable) selectList() string {
 	return strings.Join(names, ", ")
 }
 
-// textRow is a row of a table as a SELECT of its selectList returned it.
+// textRow is a row of a table as a SELECT of its selectList returned it. It has
+// all memory that reading a row needs: one for each goroutine that reads the table.
 type textRow struct {
-	*snapshotTable
+	*table
+	columns []int
+	edges   []edgePlan
+	keys    []textKey
+
 	texts  []sql.RawBytes
 	scan   []any
 	values []binlog.Value // of the columns that edges are made of
 }
 
 func (t *snapshotTable) newTextRow() *textRow {
-	r := &textRow{snapshotTable: t, texts: make([]sql.RawBytes, len(t.columns)), values: make([]binlog.Value, len(t.columns))}
+	r := &textRow{table: t.table, columns: t.columns, edges: slices.Clone(t.edges), keys: slices.Clone(t.keys)}
+	r.texts, r.values = make([]sql.RawBytes, len(t.columns)), make([]binlog.Value, len(t.columns))
 	for i := range r.texts {
 		r.scan = append(r.scan, &r.texts[i])
+	}
+	for i := range r.edges {
+		r.edges[i].where = r.edges[i].where.clone()
+	}
+	for i := range r.keys {
+		r.keys[i].own = nil
 	}
 	return r
 }
@@ -89,8 +102,7 @@ func parseCell(text []byte) (binlog.Value, error) {
 		return binlog.Value{State: binlog.Null}, nil
 	}
 	if len(text) == 0 || len(text) > 19 || text[0] == '-' {
-		v, err := filter.ParseInteger(text)
-		return v, err
+		return filter.ParseInteger(text)
 	}
 	var n uint64
 	for _, c := range text {

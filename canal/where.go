@@ -45,6 +45,16 @@ func (t *table) bindWhere(r *follow, ordinals []int) (*where, []int, error) {
 	return w, ordinals, err
 }
 
+// clone returns the same filter with memory of its own.
+func (w *where) clone() *where {
+	if w == nil {
+		return nil
+	}
+	other := *w
+	other.cells = make([]filter.Cell, len(w.cells))
+	return &other
+}
+
 // passesTexts says whether a row passes that a SELECT returned.
 func (w *where) passesTexts(texts []sql.RawBytes) (bool, error) {
 	if w == nil {

@@ -86,8 +86,8 @@ func (cell *Cell) SetText(c *Column, text []byte) (err error) {
 	default:
 		cell.Value, err = ParseInteger(text)
 	}
-	if err != nil {
-		return fmt.Errorf("column %s: %w", c.Name, err)
+	if err != nil { // which has the value
+		return fmt.Errorf("column %s has what is no %s", c.Name, c.Type)
 	}
 	return nil
 }

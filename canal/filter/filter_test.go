@@ -97,6 +97,8 @@ func TestMistakes(t *testing.T) {
 		{`len(id) == 1`, "len wants text, and column id is bigint(20)"},
 		{"true and 1", "a constant stands where a column is wanted"},
 		{"not name", "neither true nor false"},
+		{"not id == 5", "not belongs to what is next to it: write not (a == b)"},
+		{"!id in [1]", "! belongs to what is next to it"},
 	} {
 		_, _, err := bind(test.where)
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "where ") || strings.Contains(err.Error(), "\n") {

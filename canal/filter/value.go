@@ -63,6 +63,9 @@ func (b *binder) value(node ast.Node) (*value, error) {
 		}
 		return nil, fmt.Errorf("there is no function %s here: there are bitand and len", n.Name)
 	}
+	if not, ok := node.(*ast.UnaryNode); ok && (not.Operator == "not" || not.Operator == "!") {
+		return nil, fmt.Errorf("%s belongs to what is next to it: write %[1]s (a == b), or a != b", not.Operator)
+	}
 	if isConstant(node) {
 		return nil, errors.New("a constant stands where a column is wanted")
 	}
