@@ -82,20 +82,19 @@ func (f *Follower) connect(ctx context.Context) error {
 
 // tryLocks says at once that tables may not be locked which will have to be.
 func (f *Follower) tryLocks(ctx context.Context, db *sql.DB) error {
-	for _, group := range f.byTable() {
-		t := f.assembler.tables[f.assembler.key(group[0])]
-		if t == nil {
-			continue
-		}
-		unlock, err := lockTables(ctx, db, f.server, []*snapshotTable{{table: t}})
-		if _, ok := errors.AsType[*lockDenied](err); ok {
-			return err
-		}
-		if err == nil {
-			unlock()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for _, t := range f.assembler.tables {
+		err := lock(ctx, conn, []*snapshotTable{{table: t}}, "READ", 1)
+		if err != nil && !isServerError(err, errLockWaitTimeout) {
+			return explainLock(err, f.server, t)
 		}
 	}
-	return nil
+	_, err = conn.ExecContext(ctx, "UNLOCK TABLES")
+	return err
 }
 
 // startOver goes to where the source is now, since there is nowhere to go on from.
