@@ -16,6 +16,9 @@ func kin(keys map[string][]string) func(schema, name string) (*table, error) {
 	tables := make(map[string]*table)
 	for _, name := range []string{"child", "parent", "middle", "top"} {
 		t := &table{Schema: "s", Name: name, kind: "BASE TABLE", unique: [][]string{{"id"}, {"a", "b"}, {"k", "v"}}}
+		for _, columns := range t.unique {
+			t.indexes = append(t.indexes, tableIndex{name: strings.Join(columns, ""), columns: columns, unique: true, ordered: true})
+		}
 		for _, c := range []string{"id", "k", "v", "o", "a", "b", "up"} {
 			t.Columns = append(t.Columns, column{Name: c, Type: "int"})
 		}
