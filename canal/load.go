@@ -111,7 +111,7 @@ func (f *Follower) mates(r *follow, t *table) []*follow {
 	for _, other := range f.assembler.followsOf(f.assembler.key(r)) {
 		if other != r && other.due && !other.read && other.state == indexer.Loading && !counts(other.Relation, t) &&
 			within(columns, other.Key, other.Value) && other.lanes.same(r.lanes) && !time.Now().Before(other.rest) &&
-			t.check(other.Relation, f.server) == nil {
+			t.check(other.Relation, f.server) == nil && t.checkWhere(other, f.server) == nil {
 			group = append(group, other)
 		}
 	}
