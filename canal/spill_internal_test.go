@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -124,5 +125,12 @@ func TestDamagedSpillIsFound(t *testing.T) {
 	}
 	for n := range whole {
 		found("a cut", whole[:n])
+	}
+}
+
+// The memory that a group may take is told in bytes.
+func TestChangeSize(t *testing.T) {
+	if size := reflect.TypeFor[indexer.Change]().Size(); size != changeSize {
+		t.Errorf("a change takes %d bytes, and changeSize is %d", size, changeSize)
 	}
 }
