@@ -1,0 +1,175 @@
+package canal_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/kithdb/kith/canal"
+	"github.com/kithdb/kith/indexer"
+)
+
+// doubted checks that a relation has been in doubt, for a reason that has every
+// word.
+func (k *kith) doubted(name string, words ...string) {
+	k.t.Helper()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var reasons []string
+	for _, m := range k.moves {
+		if k.options.Relations[m.Relation].Name != name || m.State != indexer.Stale {
+			continue
+		}
+		reasons = append(reasons, m.Reason)
+		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(m.Reason, word) }) {
+			return
+		}
+	}
+	k.t.Errorf("relation %s was in doubt because of %q, want a reason with %q", name, reasons, words)
+}
+
+// trusted checks that a relation has never been in doubt.
+func (k *kith) trusted(name string) {
+	k.t.Helper()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, m := range k.moves {
+		if k.options.Relations[m.Relation].Name == name && (m.State == indexer.Stale || m.State == indexer.Halted) {
+			k.t.Errorf("relation %s was %s because %q, want live all the time", name, m.State, m.Reason)
+		}
+	}
+}
+
+// exact catches up and compares: every relation must be live and equal to its
+// table.
+func (k *kith) exact() {
+	k.t.Helper()
+	k.catchUp()
+	for i, r := range k.index.Status() {
+		if r.State != indexer.Live {
+			k.t.Errorf("relation %s is %s (%s), want live", r.Name, r.State, r.Reason)
+			continue
+		}
+		k.compare(indexer.RelationID(i))
+	}
+	if n := k.drifts.Load(); n > 0 {
+		k.t.Errorf("%d rows to remove were not there", n)
+	}
+}
+
+// followed checks that every relation is exact without ever having been in doubt:
+// what is read again is exact as well, whether it was followed or not.
+func (k *kith) followed() {
+	k.t.Helper()
+	k.exact()
+	for _, r := range k.options.Relations {
+		k.trusted(r.Name)
+	}
+}
+
+// compare compares a relation with its table: the edges, and where rows are
+// counted, how many have each.
+func (k *kith) compare(id indexer.RelationID) {
+	k.t.Helper()
+	r := k.index.Status()[id]
+	want := k.s.edges(k.t, k.options.Relations[id])
+	missing, rows := 0, uint64(0)
+	for e, n := range want {
+		if !r.Counted {
+			n = 1
+		}
+		rows += n
+		if got := k.index.Rows(id, e[0], e[1]); got != n || !k.index.Contains(id, e[0], e[1]) {
+			if missing++; missing <= 5 {
+				k.t.Errorf("relation %s has %d rows of %d -> %d, want %d", r.Name, got, e[0], e[1], n)
+			}
+		}
+	}
+	if missing > 0 || r.Edges != uint64(len(want)) || r.Rows != rows {
+		k.t.Errorf("relation %s has %d edges of %d rows, table %s has %d of %d; %d edges differ",
+			r.Name, r.Edges, r.Rows, r.Table, len(want), rows, missing)
+	}
+}
+
+// edges returns the edges of a relation's table, those of rows that hold two
+// ids, and how many rows have each.
+func (s *source) edges(t *testing.T, r canal.Relation) map[[2]uint64]uint64 {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
+	defer cancel()
+	edges, err := s.selectEdges(ctx, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return edges
+}
+
+func (s *source) selectEdges(ctx context.Context, r canal.Relation) (map[[2]uint64]uint64, error) {
+	rows, err := s.DB().QueryContext(ctx, fmt.Sprintf(
+		"SELECT CAST(`%s` AS CHAR), CAST(`%s` AS CHAR), COUNT(*) FROM `%s`.`%s` WHERE `%[1]s` >= 0 AND `%[2]s` >= 0 AND (%[5]s) GROUP BY `%[1]s`, `%[2]s`",
+		r.Key, r.Value, r.Schema, r.Table, condition(r.Where)))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	edges := make(map[[2]uint64]uint64)
+	for rows.Next() {
+		var key, value string
+		var n uint64
+		if err := rows.Scan(&key, &value, &n); err != nil {
+			return nil, err
+		}
+		k, err1 := strconv.ParseUint(key, 10, 64)
+		if err1 != nil { // a key of text
+			k, err1 = xxhash.Sum64String(key), nil
+		}
+		v, err2 := strconv.ParseUint(value, 10, 64)
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, err
+		}
+		edges[[2]uint64{k, v}] += n
+		if r.Symmetric && k != v {
+			edges[[2]uint64{v, k}] += n
+		}
+	}
+	return edges, rows.Err()
+}
+
+// stateOf returns the state of a relation and the reason for it.
+func (k *kith) stateOf(name string) (indexer.State, string) {
+	k.t.Helper()
+	for _, r := range k.index.Status() {
+		if r.Name == name {
+			return r.State, r.Reason
+		}
+	}
+	k.t.Fatalf("no relation %s", name)
+	return 0, ""
+}
+
+// live waits until a relation is live.
+func (k *kith) live(name string) {
+	k.t.Helper()
+	k.wait(name+" is live", func() bool { state, _ := k.stateOf(name); return state == indexer.Live })
+}
+
+// halted checks that a relation is halted, for a reason that has every word.
+func (k *kith) halted(name string, words ...string) {
+	k.t.Helper()
+	state, reason := k.stateOf(name)
+	if state != indexer.Halted {
+		k.t.Errorf("relation %s is %s (%s), want halted", name, state, reason)
+		return
+	}
+	for _, word := range words {
+		if !strings.Contains(reason, word) {
+			k.t.Errorf("relation %s is halted because %q, want %q in it", name, reason, word)
+		}
+	}
+}
