@@ -14,7 +14,7 @@ func TestMatesFitTheTable(t *testing.T) {
 		Columns: []column{{Name: "a", Type: "int"}, {Name: "b", Type: "int"}, {Name: "status", Type: "enum", full: "enum('on','off')"}},
 		unique:  [][]string{{"a", "b"}}, primary: []string{"a", "b"},
 		indexes: []tableIndex{{name: "PRIMARY", columns: []string{"a", "b"}, unique: true, ordered: true}}}
-	f := &Follower{assembler: newAssembler(newCounters(3)), server: &server{}}
+	f := &Follower{assembler: newAssembler(newCounters(3), newSpill("", 0)), server: &server{}}
 	for i, where := range []string{"true", `status == "on"`, `status == "gone"`} {
 		expression, err := filter.Parse(where)
 		if err != nil {
