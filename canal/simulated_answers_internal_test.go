@@ -75,9 +75,9 @@ func (s *simulated) answerOfTables(query string) (names []string, rows [][]any, 
 			if c.Unsigned {
 				full += " unsigned"
 			}
-			rows = append(rows, []any{c.Name, c.Type, full, c.Default, "0"})
+			rows = append(rows, []any{c.Name, c.Type, full, c.Default, "0", "0", ""})
 		}
-		return []string{"name", "type", "full", "default", "generated"}, rows, nil
+		return []string{"name", "type", "full", "default", "generated", "virtual", "charset"}, rows, nil
 	case strings.Contains(query, "information_schema.STATISTICS"):
 		// No key is unique, so that rows are counted, and each change counts.
 		r := s.follows[slices.Index(s.tables, t)]
