@@ -2,6 +2,7 @@ package main
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -110,19 +111,23 @@ func TestKill9DuringRescans(t *testing.T) {
 		writer := s.churn(7)
 		writer.pace = pace
 		stopWriter := writer.background(t)
+		relations := []string{"followers", "following", "noted"} // of that table
+		rescan := func() {
+			for _, r := range relations {
+				kith.rescan(r)
+			}
+		}
 		random := rand.New(rand.NewPCG(8, 8))
 		for range kills {
-			kith.rescan("followers")
-			kith.rescan("following")
+			rescan()
 			writer.await(t, int64(random.IntN(60)))
 			kith.kill()
 			kith = s.start(t, c)
 		}
-		kith.rescan("followers")
-		kith.rescan("following")
-		kith.until("both are read again", func(status) bool {
+		rescan()
+		kith.until("all are read again", func(status) bool {
 			ended := kith.metric("kith_rescans_total", "relation")
-			return ended["followers"] > 0 && ended["following"] > 0
+			return !slices.ContainsFunc(relations, func(r string) bool { return ended[r] == 0 })
 		})
 		stopWriter()
 		kith.compare(s.relations())
