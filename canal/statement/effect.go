@@ -35,6 +35,10 @@ const (
 	// Drops drops Effect.Tables, at least one.
 	Drops
 
+	// Creates creates Effect.Tables, one without a row: it is told apart from
+	// Changes only where there are patterns.
+	Creates
+
 	// Keeps changes the definition of Effect.Tables, at least one, but neither
 	// their rows nor their columns.
 	Keeps
@@ -58,7 +62,8 @@ var kindNames = [...]string{
 	Savepoint: "savepoint", RollbackTo: "rollback-to",
 	XAStart: "xa-start", XAEnd: "xa-end", XAPrepare: "xa-prepare",
 	XACommit: "xa-commit", XARollback: "xa-rollback",
-	Clears: "clears", Drops: "drops", Keeps: "keeps", Extends: "extends", Changes: "changes", Writes: "writes",
+	Clears: "clears", Drops: "drops", Creates: "creates", Keeps: "keeps", Extends: "extends",
+	Changes: "changes", Writes: "writes",
 }
 
 // String returns the kind for logs and metrics.
@@ -74,7 +79,7 @@ type Effect struct {
 	Kind      Kind
 	OnePhase  bool    // XACommit without a prepare before it
 	Unique    bool    // Keeps and Extends with a unique key that is added
-	Tables    []Table // followed tables, each once, in the order of New
+	Tables    []Table // followed tables, each once, in the order of New; a pattern stands for all that match
 	Savepoint string  // its name, in lower case
 	XID       XID
 }

@@ -114,6 +114,11 @@ func recase(t *rapid.T, followed *Followed, word string) string {
 			return word
 		}
 	}
+	for _, p := range followed.patterns {
+		if matches(p.Schema, lower) || matches(p.Name, lower) {
+			return word
+		}
+	}
 	if isDigit(word[0]) {
 		return word
 	}

@@ -14,16 +14,19 @@ func (t Table) String() string { return t.Schema + "." + t.Name }
 // Followed is a fixed set of followed tables, against which statements are
 // held. Any number of goroutines may use it at the same time.
 type Followed struct {
-	tables  []Table
-	fold    bool
-	schemas map[string]map[string]int // schema and table name to place in tables
-	names   map[string][]int          // table name alone to places in tables
+	tables   []Table
+	patterns []Pattern // of tables that are followed as well, if they are there
+	fold     bool
+	schemas  map[string]map[string]int // schema and table name to place in tables
+	names    map[string][]int          // table name alone to places in tables
 }
 
 // New takes the tables in the spelling of the source's information_schema.
 // Fold says that the source does not tell upper and lower case apart in the
-// names of schemas and tables: its lower_case_table_names is not 0.
-func New(tables []Table, fold bool) *Followed {
+// names of schemas and tables: its lower_case_table_names is not 0. Tables that
+// none but a pattern matches are told as the statement names them, in lower case
+// if fold is set.
+func New(tables []Table, fold bool, patterns ...Pattern) *Followed {
 	f := &Followed{fold: fold, schemas: make(map[string]map[string]int), names: make(map[string][]int)}
 	for _, t := range tables {
 		schema, name := t.Schema, t.Name
@@ -41,6 +44,12 @@ func New(tables []Table, fold bool) *Followed {
 		names[name] = len(f.tables)
 		f.names[name] = append(f.names[name], len(f.tables))
 		f.tables = append(f.tables, t)
+	}
+	for _, p := range patterns {
+		if fold {
+			p = Pattern{strings.ToLower(p.Schema), strings.ToLower(p.Name)}
+		}
+		f.patterns = append(f.patterns, p)
 	}
 	return f
 }
@@ -103,12 +112,15 @@ func undouble(dst, text []byte, quote byte) []byte {
 type hits struct {
 	followed *Followed
 	home     map[string]int // the tables of the default schema
-	homeless bool           // there is no default schema
+	schema   []byte         // the default schema
+	homeless bool           // there is none
 	bits     []uint64       // by place in followed.tables; nil while there is none
+
+	strangers []Table // those that only a pattern matches
 }
 
 func (f *Followed) hits(schema []byte) hits {
-	h := hits{followed: f, homeless: len(schema) == 0}
+	h := hits{followed: f, schema: schema, homeless: len(schema) == 0}
 	if len(schema) <= maxName {
 		var buf spelling
 		h.home = f.schemas[string(f.folded(&buf, schema))]
@@ -125,9 +137,12 @@ func (h *hits) set(place int) {
 
 func (h *hits) qualified(schema, name token) {
 	var s, n spelling
-	if place, ok := h.followed.schemas[string(h.followed.key(&s, schema))][string(h.followed.key(&n, name))]; ok {
+	schemaKey, nameKey := h.followed.key(&s, schema), h.followed.key(&n, name)
+	if place, ok := h.followed.schemas[string(schemaKey)][string(nameKey)]; ok {
 		h.set(place)
+		return
 	}
+	h.hitPattern(schemaKey, nameKey)
 }
 
 // unqualified looks in the default schema. Where there is none the server
@@ -139,20 +154,32 @@ func (h *hits) unqualified(name token) {
 	if !h.homeless {
 		if place, ok := h.home[string(key)]; ok {
 			h.set(place)
+			return
+		}
+		var home spelling
+		if len(h.schema) <= maxName {
+			h.hitPattern(h.followed.folded(&home, h.schema), key)
 		}
 		return
 	}
 	for _, place := range h.followed.names[string(key)] {
 		h.set(place)
 	}
+	h.hitPatterns(func(p Pattern) (Table, bool) {
+		return Table{p.Schema, string(key)}, key != nil && matches(p.Name, string(key))
+	})
 }
 
 // all hits every followed table of a schema.
 func (h *hits) all(schema token) {
 	var buf spelling
-	for _, place := range h.followed.schemas[string(h.followed.key(&buf, schema))] {
+	key := h.followed.key(&buf, schema)
+	for _, place := range h.followed.schemas[string(key)] {
 		h.set(place)
 	}
+	h.hitPatterns(func(p Pattern) (Table, bool) {
+		return Table{string(key), p.Name}, key != nil && p.matchesSchema(string(key))
+	})
 }
 
 // mentions hits every table that the text names anywhere, and reports whether
@@ -203,12 +230,14 @@ func (h *hits) raw(text []byte) {
 			h.set(place)
 		}
 	}
+	h.hitPatterns(func(p Pattern) (Table, bool) { return Table(p), true })
 }
 
-// tables returns the tables hit, in the order of New.
+// tables returns the tables hit, in the order of New, then those that only a
+// pattern matches.
 func (h *hits) tables() []Table {
 	if h.bits == nil {
-		return nil
+		return h.strangers
 	}
 	var tables []Table
 	for place, t := range h.followed.tables {
@@ -216,5 +245,5 @@ func (h *hits) tables() []Table {
 			tables = append(tables, t)
 		}
 	}
-	return tables
+	return append(tables, h.strangers...)
 }

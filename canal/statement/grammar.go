@@ -278,13 +278,28 @@ func (r *reading) createTable() Effect {
 	if !ok || !r.hit(name) {
 		return r.definition()
 	}
-	if tables := r.hits.tables(); tables != nil {
-		if !r.scanner.rest() {
-			return r.unreadable()
-		}
-		return Effect{Kind: Changes, Tables: tables}
+	tables, kind := r.hits.tables(), Changes
+	if tables == nil {
+		return r.createOther()
 	}
-	return r.createOther()
+	if len(r.hits.followed.patterns) > 0 && r.bare() {
+		kind = Creates
+	}
+	if !r.scanner.rest() {
+		return r.unreadable()
+	}
+	return Effect{Kind: kind, Tables: tables}
+}
+
+// bare goes past a definition, and reports whether it comes without rows.
+func (r *reading) bare() bool {
+	for last := (token{}); r.tok.kind != end; r.advance() {
+		if r.tok.is("SELECT") || last.is("VALUES") && (r.tok.is("ROW") || r.tok.isSign('(')) {
+			return false
+		}
+		last = r.tok
+	}
+	return true
 }
 
 // createOther is the effect of creating a table that is not followed. With
@@ -292,11 +307,8 @@ func (r *reading) createTable() Effect {
 // events: a query in the text is executed, and with it every function that it
 // calls.
 func (r *reading) createOther() Effect {
-	for last := (token{}); r.tok.kind != end; r.advance() {
-		if r.tok.is("SELECT") || last.is("VALUES") && (r.tok.is("ROW") || r.tok.isSign('(')) {
-			return r.writes()
-		}
-		last = r.tok
+	if !r.bare() {
+		return r.writes()
 	}
 	return r.inert()
 }

@@ -50,11 +50,16 @@ func readBlocks(t *testing.T, path string) []block {
 //	schema.table ...
 func follow(b block) *Followed {
 	var tables []Table
+	var patterns []Pattern
 	for _, line := range strings.Split(b.input, "\n") {
 		schema, name, _ := strings.Cut(line, ".")
+		if IsPattern(line) {
+			patterns = append(patterns, Pattern{schema, name})
+			continue
+		}
 		tables = append(tables, Table{schema, name})
 	}
-	return New(tables, slices.Contains(b.command, "fold"))
+	return New(tables, slices.Contains(b.command, "fold"), patterns...)
 }
 
 // read returns the statement of the command
