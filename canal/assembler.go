@@ -52,6 +52,7 @@ type group struct {
 	lost       error            // why these could not be kept
 	cascades   bool             // some of the changes are, see isCascade
 	doubts     []doubt
+	newcomers  []newcomer
 	committed  time.Time // the source's clock, zero if unknown
 	begun      bool      // BEGIN was seen: more than one statement
 	xaCommit   bool      // it is the second phase of an XA transaction

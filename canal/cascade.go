@@ -134,7 +134,7 @@ func (f *Follower) findCascades(ctx context.Context, q queryer, t *table, group 
 		read[schema+"\x00"+name] = other
 		return other, err
 	}
-	for _, r := range f.assembler.followsOf(f.assembler.key(group[0])) {
+	for _, r := range f.assembler.followsWith(t, group) {
 		found, err := t.cascadesOn(r, load)
 		refused, ok := errors.AsType[*refusal](err)
 		if err != nil && !ok {

@@ -67,12 +67,12 @@ func (a *assembler) query(e binlog.Event) (bool, error) {
 		delete(a.prepared, effect.XID.String())
 	case statement.Clears:
 		for _, t := range effect.Tables {
-			a.clear(t)
+			a.clear(t, q)
 		}
 	case statement.Drops:
 		for _, t := range effect.Tables {
-			a.clear(t)
-			a.doubtTable(a.keyOf(t.Schema, t.Name), fmt.Sprintf("it was dropped: %s", excerpt(q.SQL)))
+			a.clear(t, q)
+			a.doubtNamed(t, fmt.Sprintf("it was dropped: %s", excerpt(q.SQL)))
 			a.doubtDescendants(a.keyOf(t.Schema, t.Name), fmt.Sprintf("it was dropped: %s", excerpt(q.SQL)))
 		}
 	case statement.Keeps:
@@ -84,9 +84,10 @@ func (a *assembler) query(e binlog.Event) (bool, error) {
 			a.reconsider(t, effect.Unique)
 			a.extend(t, fmt.Sprintf("its definition may have changed: %s", excerpt(q.SQL)))
 		}
-	case statement.Changes:
+	case statement.Creates, statement.Changes:
 		for _, t := range effect.Tables {
-			a.doubtTable(a.keyOf(t.Schema, t.Name), fmt.Sprintf("its definition may have changed: %s", excerpt(q.SQL)))
+			a.come(t, effect.Kind == statement.Creates)
+			a.doubtNamed(t, fmt.Sprintf("its definition may have changed: %s", excerpt(q.SQL)))
 			a.doubtDescendants(a.keyOf(t.Schema, t.Name), fmt.Sprintf("its definition may have changed: %s", excerpt(q.SQL)))
 		}
 	case statement.Writes:
@@ -116,6 +117,9 @@ func (a *assembler) elsewhere(q binlog.Query) bool {
 	}
 	for _, schema := range q.UpdatedDatabases {
 		isOurs := func(key tableKey) bool { return key.schema == a.folded(schema) }
+		if slices.ContainsFunc(a.follows, func(f *follow) bool { return a.matches(f, statement.Table{Schema: schema, Name: f.Table}) }) {
+			return false
+		}
 		if slices.ContainsFunc(slices.Collect(maps.Keys(a.tables)), isOurs) ||
 			slices.ContainsFunc(slices.Collect(maps.Keys(a.cascades)), isOurs) {
 			return false
@@ -143,8 +147,14 @@ func (a *assembler) rollbackTo(name string) bool {
 	return false
 }
 
-func (a *assembler) clear(t statement.Table) {
-	for _, f := range a.followsOf(a.keyOf(t.Schema, t.Name)) {
+// clear empties the relations of a table. Of one of many, nobody knows which edges
+// were its.
+func (a *assembler) clear(t statement.Table, q binlog.Query) {
+	for _, f := range a.relationsOf(t) {
+		if f.many() {
+			a.doubt(f, fmt.Sprintf("one of its tables was emptied: %s", excerpt(q.SQL)))
+			continue
+		}
 		a.group.changes = append(a.group.changes, indexer.Change{Relation: f.id, Op: indexer.Clear})
 	}
 }
@@ -153,7 +163,7 @@ func (a *assembler) clear(t statement.Table) {
 // Rows from before a unique key was added may have held the same edge, so a
 // reading that took the table for one where none do begins anew.
 func (a *assembler) reconsider(t statement.Table, unique bool) {
-	for _, f := range a.followsOf(a.keyOf(t.Schema, t.Name)) {
+	for _, f := range a.relationsOf(t) {
 		switch {
 		case f.state == indexer.Halted:
 			a.doubt(f, "its definition has changed")

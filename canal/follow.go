@@ -154,6 +154,11 @@ func (f *Follower) takeGroup() {
 			f.doubt(r, d.Reason)
 		}
 	}
+	for _, n := range g.newcomers {
+		if r := f.assembler.follows[n.relation]; !r.hasSeen(g.mark) {
+			f.look(r, n)
+		}
+	}
 	if g.late && f.server.kind == gtid.Maria {
 		for _, r := range f.assembler.follows {
 			if seen := time.Now().Add(lateCommit); r.due && r.rest.Before(seen) {

@@ -37,6 +37,13 @@ type follow struct {
 	// relation is symmetric.
 	counted bool
 
+	// Of a relation of many tables: those that there are at the place of the stream,
+	// and those that may have come, which are looked at before the stream goes on,
+	// or at that time.
+	tables    map[tableKey]statement.Table
+	newcomers []newcomer
+	lookAt    time.Time
+
 	// A relation whose snapshot is ahead of the stream leaves out what the
 	// snapshot has seen already (since). One that has been read is Live when the
 	// stream has come to a place at which the two are one (converged).
@@ -92,7 +99,7 @@ type doubt struct {
 func (a *assembler) followsOf(key tableKey) []*follow {
 	var of []*follow
 	for _, f := range a.follows {
-		if a.key(f) == key {
+		if a.has(f, key) {
 			of = append(of, f)
 		}
 	}
@@ -101,6 +108,17 @@ func (a *assembler) followsOf(key tableKey) []*follow {
 
 func (a *assembler) doubtTable(key tableKey, reason string) {
 	for _, f := range a.followsOf(key) {
+		if f.many() {
+			a.doubt(f, fmt.Sprintf("%s.%s: %s", key.schema, key.name, reason))
+			continue
+		}
+		a.doubt(f, reason)
+	}
+}
+
+// doubtNamed doubts the relations that a table of a statement is one of.
+func (a *assembler) doubtNamed(t statement.Table, reason string) {
+	for _, f := range a.relationsOf(t) {
 		a.doubt(f, reason)
 	}
 }
@@ -136,19 +154,23 @@ func (a *assembler) keyOf(schema, name string) tableKey {
 	return tableKey{a.folded(schema), a.folded(name)}
 }
 
-// define takes over the definition of a table. No group may be open: what was
+// define takes over the definitions of tables. No group may be open: what was
 // decoded of it by another definition must not be part of one that counts.
-func (a *assembler) define(t *table) {
-	key := a.keyOf(t.Schema, t.Name)
-	a.tables[key] = t
-	for _, f := range a.followsOf(key) {
-		f.defined = true
+func (a *assembler) define(tables ...*table) {
+	for _, t := range tables {
+		key := a.keyOf(t.Schema, t.Name)
+		a.tables[key] = t
+		for _, f := range a.followsOf(key) {
+			f.defined = true
+		}
+		a.shareAncestors(t)
 	}
-	a.shareAncestors(t)
 	a.followTables()
-	fingerprint := t.Fingerprint
-	a.plan(key)
-	t.Fingerprint = fingerprint // of the next map: those that are known may be older than the definition
+	for _, t := range tables {
+		fingerprint := t.Fingerprint
+		a.plan(a.keyOf(t.Schema, t.Name))
+		t.Fingerprint = fingerprint // of the next map: those that are known may be older than the definition
+	}
 }
 
 // shareAncestors takes over how a table's ancestors look for all other tables that
@@ -171,14 +193,25 @@ func (a *assembler) plan(key tableKey) {
 	}
 }
 
+// planAll plans anew how rows of a relation's tables are decoded.
+func (a *assembler) planAll(f *follow) {
+	for _, t := range f.tablesOf() {
+		a.plan(a.keyOf(t.Schema, t.Name))
+	}
+}
+
 // followTables takes over the tables that statements are held against: those that
 // are followed, and their ancestors.
 func (a *assembler) followTables() {
 	before := a.cascades
 	a.cascades = make(map[tableKey][]*cascade)
 	var tables []statement.Table
+	var patterns []statement.Pattern
 	for _, f := range a.follows {
-		tables = append(tables, statement.Table{Schema: f.Schema, Name: f.Table})
+		tables = append(tables, f.tablesOf()...)
+		if f.many() {
+			patterns = append(patterns, f.pattern())
+		}
 	}
 	for _, t := range a.tables {
 		for i := range t.cascades {
@@ -193,7 +226,7 @@ func (a *assembler) followTables() {
 			a.maps[id] = a.newMapped(m.TableMap)
 		}
 	}
-	a.followed = statement.New(tables, a.fold)
+	a.followed = statement.New(tables, a.fold, patterns...)
 }
 
 func (a *assembler) folded(name string) string {

@@ -111,9 +111,16 @@ func (s *source) edges(t *testing.T, r canal.Relation) map[[2]uint64]uint64 {
 }
 
 func (s *source) selectEdges(ctx context.Context, r canal.Relation) (map[[2]uint64]uint64, error) {
+	tables, err := s.tables(ctx, r)
+	if err != nil || len(tables) == 0 {
+		return nil, err
+	}
+	for i, t := range tables {
+		tables[i] = fmt.Sprintf("SELECT `%s`, `%s` FROM %s WHERE `%[1]s` >= 0 AND `%[2]s` >= 0 AND (%[4]s)", r.Key, r.Value, t, condition(r.Where))
+	}
 	rows, err := s.DB().QueryContext(ctx, fmt.Sprintf(
-		"SELECT CAST(`%s` AS CHAR), CAST(`%s` AS CHAR), COUNT(*) FROM `%s`.`%s` WHERE `%[1]s` >= 0 AND `%[2]s` >= 0 AND (%[5]s) GROUP BY `%[1]s`, `%[2]s`",
-		r.Key, r.Value, r.Schema, r.Table, condition(r.Where)))
+		"SELECT CAST(`%s` AS CHAR), CAST(`%s` AS CHAR), COUNT(*) FROM (%s) AS every GROUP BY `%[1]s`, `%[2]s`",
+		r.Key, r.Value, strings.Join(tables, " UNION ALL ")))
 	if err != nil {
 		return nil, err
 	}

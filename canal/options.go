@@ -50,7 +50,8 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Relation names what a relation is read from.
+// Relation names what a relation is read from. With * (any characters) or ? (any
+// one) in schema or table it is read from all tables that there are, and that come.
 type Relation struct {
 	Name          string
 	Schema, Table string

@@ -45,10 +45,13 @@ type journal struct {
 	keys map[string]map[uint64]bool
 	live map[string]int    // how often it became live
 	why  map[string]string // it was first in doubt, or halted, since that was last asked for
+	asks map[string]bool   // it is stale only until it is known what tables it has
 }
 
 func newJournal() *journal {
-	return &journal{keys: make(map[string]map[uint64]bool), live: make(map[string]int), why: make(map[string]string)}
+	return &journal{
+		keys: make(map[string]map[uint64]bool), live: make(map[string]int), why: make(map[string]string), asks: make(map[string]bool),
+	}
 }
 
 func (j *journal) add(relation string, key uint64) {
@@ -63,10 +66,12 @@ func (j *journal) add(relation string, key uint64) {
 func (j *journal) move(relation string, m indexer.Transition) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	asked := j.asks[relation]
+	j.asks[relation] = strings.HasSuffix(m.Reason, "may have come")
 	switch {
-	case m.State == indexer.Live:
+	case m.State == indexer.Live && !asked:
 		j.live[relation]++
-	case m.State != indexer.Loading && j.why[relation] == "":
+	case m.State != indexer.Live && m.State != indexer.Loading && j.why[relation] == "":
 		j.why[relation] = m.Reason
 	}
 }
@@ -79,7 +84,7 @@ func (j *journal) reason(relation string) string {
 	return j.why[relation]
 }
 
-// readings returns how often a relation became live.
+// readings returns how often a relation became live after it was read.
 func (j *journal) readings(relation string) int {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -12,72 +12,66 @@ import (
 	"github.com/kithdb/kith/indexer"
 )
 
-// beginRescan looks at the table of a relation. It halts the relation if it
-// cannot be read from it.
+// beginRescan looks at the tables of a relation. It halts the relation if it
+// cannot be read from them.
 func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
-	a, conn := f.assembler, f.rescans.conn
+	a := f.assembler
 	err := f.awaitDefinition(ctx, r)
 	denied, isDenied := errors.AsType[*lockDenied](err)
 	if err != nil && !isDenied {
 		return err
 	}
 	if f.unsettled && f.server.kind == gtid.Maria {
-		if err := f.server.awaitLimbo(ctx, conn); err != nil {
+		if err := f.server.awaitLimbo(ctx, f.rescans.conn); err != nil {
 			return err
 		}
 		f.unsettled = false
 	}
-	t, unfit, err := f.examine(ctx, conn, f.server, []*follow{r})
+	tables, guess, err := f.examineTables(ctx, r)
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		f.halt(r, refused.error)
+		return nil
+	}
 	if err != nil {
 		return err
-	}
-	if unfit[0] != nil {
-		f.halt(r, unfit[0])
-		return nil
 	}
 	if isDenied {
 		return denied
 	}
-	var guess uint64
-	err = conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(TABLE_ROWS), 0) FROM information_schema.TABLES "+
-		"WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", t.Schema, t.Name).Scan(&guess)
-	if err != nil {
-		return fmt.Errorf("estimate the rows of table %s: %w", t, err)
+	if r.many() {
+		a.own(r, namesOf(tables))
 	}
+	counted := r.many() || counts(r.Relation, tables[0])
 	var view *snapshot
-	if counts(r.Relation, t) {
-		if view, err = f.openView(whole, r, t); err != nil {
+	if counted {
+		if view, err = f.openView(whole, r, tables); err != nil {
 			return err
 		}
 	}
-	known, group := a.tables[a.key(r)], a.followsOf(a.key(r))
-	followed := t
-	if known != nil && known.precedes(t, known.Extended) && slices.Equal(known.Foreign, t.Foreign) {
-		// When all are in doubt from the beginning, rows may come with other
-		// lengths from now on: the next ones tell.
-		goesOn := slices.ContainsFunc(group, func(r *follow) bool { return !r.due || r.begun() })
-		if goesOn && known.holds(r) {
-			followed = t.goOnAs(known)
-		}
-	} else if known != nil { // the stream may have yet to tell of it
-		for _, other := range group {
-			f.doubt(other, "the table is no longer defined as it was")
-		}
+	followed := make([]*table, len(tables))
+	for i, t := range tables {
+		followed[i] = f.holdAgainstKnown(r, t)
+	}
+	if r.many() {
+		r.newcomers, r.defined = nil, true
 	}
 	if r.state == indexer.Halted {
 		r.state = r.orLoading(indexer.Stale)
 		f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: r.state,
-			Reason: fmt.Sprintf("table %s fits again, and is being read", t)})
+			Reason: fmt.Sprintf("table %s fits again, and is being read", r.pattern())})
 	}
-	a.define(followed)
-	s := &rescan{follow: r, table: t}
+	a.define(followed...)
+	s := &rescan{follow: r}
+	if !counted {
+		s.table = tables[0]
+	}
 	r.began = time.Now()
 	switch {
 	case view != nil:
-		f.count(r, t)
+		f.count(r, counted)
 		f.beginView(s, view)
 	case !r.read:
-		s.load, err = f.beginLoad(ctx, t, f.mates(r, t), guess)
+		s.load, err = f.beginLoad(ctx, s.table, f.mates(r, s.table), guess)
 	default:
 		f.beginInPlace(s)
 	}
@@ -88,18 +82,75 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 	if s.load == nil {
 		f.counters.rescanRows[r.id].Store(0)
 		f.counters.rescanGuess[r.id].Store(guess)
-		f.logger.Info("reading table again", "table", t.String(), "relation", r.Name, "rows_estimated", guess, "index", s.index, "aside", r.aside)
+		f.logger.Info("reading table again", "table", r.pattern().String(), "tables", len(tables), "relation", r.Name,
+			"rows_estimated", guess, "index", s.index, "aside", r.aside)
 	}
 	return nil
 }
 
+// examineTables reads the definitions of a relation's tables, and the source's
+// estimate of their rows. It refuses those that the relation cannot be read from.
+func (f *Follower) examineTables(ctx context.Context, r *follow) (tables []*table, guess uint64, err error) {
+	conn := f.rescans.conn
+	names, err := f.listTables(ctx, conn, f.server, r)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(names) == 0 && !r.read {
+		return nil, 0, &refusal{noTable(r)}
+	}
+	for _, name := range names {
+		t, unfit, err := f.examine(ctx, conn, f.server, name, []*follow{r})
+		if err != nil {
+			return nil, 0, err
+		}
+		if unfit[0] != nil && r.hasLost(unfit[0]) {
+			return nil, 0, unfit[0]
+		}
+		if unfit[0] != nil {
+			return nil, 0, &refusal{unfit[0]}
+		}
+		var rows uint64
+		err = conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(TABLE_ROWS), 0) FROM information_schema.TABLES "+
+			"WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", t.Schema, t.Name).Scan(&rows)
+		if err != nil {
+			return nil, 0, fmt.Errorf("estimate the rows of table %s: %w", t, err)
+		}
+		tables, guess = append(tables, t), guess+rows
+	}
+	if unlike := alike(r, tables); unlike != nil {
+		return nil, 0, &refusal{unlike}
+	}
+	return tables, guess, nil
+}
+
+// holdAgainstKnown holds the definition of a relation's table, as it is now,
+// against the one that rows are decoded by, and returns the one to decode them by.
+func (f *Follower) holdAgainstKnown(r *follow, t *table) *table {
+	key := f.assembler.keyOf(t.Schema, t.Name)
+	known, group := f.assembler.tables[key], f.assembler.followsOf(key)
+	if known != nil && known.precedes(t, known.Extended) && slices.Equal(known.Foreign, t.Foreign) {
+		// When all are in doubt from the beginning, rows may come with other
+		// lengths from now on: the next ones tell.
+		goesOn := slices.ContainsFunc(group, func(r *follow) bool { return !r.due || r.begun() })
+		if goesOn && known.holds(r) {
+			return t.goOnAs(known)
+		}
+	} else if known != nil { // the stream may have yet to tell of it
+		for _, other := range group {
+			f.doubt(other, "the table is no longer defined as it was")
+		}
+	}
+	return t
+}
+
 // count decides whether the rows of a relation are counted, whose table is read
 // from the beginning.
-func (f *Follower) count(r *follow, t *table) {
+func (f *Follower) count(r *follow, counts bool) {
 	was := r.counted
-	if f.decideCounting(r, t); r.counted != was {
+	if f.decideCounting(r, counts); r.counted != was {
 		f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: r.state,
-			Reason: fmt.Sprintf("table %s has other unique keys, and is being read", t), Rows: r.rows()})
+			Reason: fmt.Sprintf("table %s has other unique keys, and is being read", r.pattern()), Rows: r.rows()})
 	}
 }
 
@@ -125,6 +176,6 @@ func (f *Follower) beginInPlace(s *rescan) {
 		r.asideBy = s.columns
 	}
 	if s.begins = r.reached == nil; s.begins {
-		f.count(r, s.table)
+		f.count(r, false)
 	}
 }

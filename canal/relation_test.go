@@ -8,10 +8,14 @@ import (
 )
 
 // relation reads "table.key.value" of a schema, with "=" in the place of the
-// last dot if it is symmetric, and "?where" behind it if it has a filter. Its name
-// is the text.
+// last dot if it is symmetric, and "?where" behind it if it has a filter; with
+// "_*," before it if it is of all schemas whose names go on like that. Its name is
+// the text.
 func relation(schema, text string) canal.Relation {
-	columns, where, _ := strings.Cut(text, "?")
+	columns, where, _ := strings.Cut(strings.TrimPrefix(text, "_*,"), "?")
+	if strings.HasPrefix(text, "_*,") {
+		schema += "_*"
+	}
 	parts := strings.FieldsFunc(columns, func(c rune) bool { return c == '.' || c == '=' })
 	return canal.Relation{Name: text, Schema: schema, Table: parts[0], Key: parts[1], Value: parts[2],
 		Symmetric: strings.Contains(columns, "="), Where: where}

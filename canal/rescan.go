@@ -48,7 +48,7 @@ type rescans struct {
 // rescan is the reading of one relation's table.
 type rescan struct {
 	*follow
-	table   *table
+	table   *table   // of one whose rows are not counted
 	index   string   // that is read
 	columns []string // that the rows are ordered by
 	begins  bool     // no part was read yet
@@ -101,7 +101,7 @@ func (f *Follower) followOn(ctx context.Context) error {
 	}
 	now := time.Now()
 	r := f.rescans.next(f.assembler.follows, now)
-	if r == nil || f.assembler.open || now.Before(f.rescans.turn) && f.stream.arrives(glance) {
+	if r == nil || f.assembler.open || !f.rescans.looks(r, now) && now.Before(f.rescans.turn) && f.stream.arrives(glance) {
 		err := f.readStream(ctx)
 		f.rescans.remember(f.changes)
 		return err
@@ -128,14 +128,20 @@ func (f *Follower) followOn(ctx context.Context) error {
 		if again := now.Add(took + wait); r.rest.Before(again) {
 			r.rest = again // others go first
 		}
+		r.lookAt = now.Add(took + wait)
 		f.rescans.rows = minPart
 		f.logger.Warn("a table could not be read again yet", "relation", r.Name, "error", err, "again_in", wait.Round(time.Millisecond))
 	}
 	return nil
 }
 
-// next returns the relation that is to be read next.
+// next returns the relation that is to be read, or looked at, next.
 func (s *rescans) next(follows []*follow, now time.Time) *follow {
+	for _, r := range follows {
+		if s.looks(r, now) {
+			return r
+		}
+	}
 	if s.active != nil {
 		return s.active.follow
 	}
@@ -243,7 +249,8 @@ func (s *rescans) newConn(ctx context.Context, server *server) (_ *sql.Conn, err
 // readPart reads the next part of a relation's table, or looks at the table
 // before the first one.
 func (f *Follower) readPart(ctx context.Context, r *follow) error {
-	if s := f.rescans.active; s != nil && s.view != nil {
+	looks := f.rescans.looks(r, time.Now())
+	if s := f.rescans.active; s != nil && s.view != nil && !looks {
 		return f.readView(ctx, s)
 	}
 	whole := ctx // a view lives longer than a part
@@ -251,6 +258,9 @@ func (f *Follower) readPart(ctx context.Context, r *follow) error {
 	defer cancel()
 	if err := f.rescans.connect(ctx, &f.o, f.server); err != nil {
 		return err
+	}
+	if looks {
+		return f.admit(ctx, r)
 	}
 	s := f.rescans.active
 	if s == nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/kithdb/kith/canal/binlog"
+	"github.com/kithdb/kith/canal/statement"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -14,6 +15,8 @@ type mapped struct {
 	key   tableKey
 	plan  *rowPlan // nil for a table whose rows are nothing to us
 	unfit error    // why its rows cannot be read; with a plan, it is for cascades only
+
+	strangers []*follow // relations that do not know it to be one of theirs
 }
 
 func (a *assembler) tableMap(e binlog.Event) error {
@@ -40,6 +43,7 @@ const maxTableMaps = 1 << 14
 
 func (a *assembler) newMapped(m *binlog.TableMap) *mapped {
 	result := &mapped{TableMap: m, key: a.keyOf(m.Schema, m.Name)}
+	result.strangers = a.strangers(statement.Table{Schema: m.Schema, Name: m.Name})
 	t, cascades := a.tables[result.key], a.cascades[result.key]
 	var follows []*follow
 	if t != nil {
@@ -87,6 +91,11 @@ func (a *assembler) rows(e binlog.Event) error {
 		return nil // it only says that the statement has ended
 	}
 	m, ok := a.maps[rows.TableID]
+	if ok {
+		for _, f := range m.strangers {
+			a.doubt(f, fmt.Sprintf("rows came of table %s.%s, of which nothing was known", m.Schema, m.Name))
+		}
+	}
 	switch {
 	case !ok:
 		return fmt.Errorf("%w: rows of table id %d without a table map", errProtocol, rows.TableID)

@@ -2,6 +2,7 @@ package canal
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/kithdb/kith/indexer"
@@ -15,10 +16,13 @@ func (f *Follower) beginSnapshot() {
 		f.progress.guess += t.guess
 		for _, e := range t.edges {
 			r := f.assembler.follows[e.relation]
+			if slices.Contains(f.scanning, r) {
+				continue // another of its tables
+			}
 			f.scanning = append(f.scanning, r)
 			r.due = true
 			f.changes = append(f.changes, indexer.Change{Relation: r.id, Op: indexer.Clear})
-			f.decideCounting(r, t.table)
+			f.decideCounting(r, counts(r.Relation, t.table))
 			f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: indexer.Loading, Reason: "its table is being read", Rows: r.rows()})
 		}
 		f.logger.Info("reading table", "table", t.String(), "relations", len(t.edges), "rows_estimated", t.guess)
@@ -40,10 +44,19 @@ func (f *Follower) readSnapshot(ctx context.Context) error {
 		return nil
 	}
 	start, from, converged := f.snapshot.start, f.snapshot.from, f.snapshot.converged
+	var listed target // by when the tables of patterns are those that were read
+	if slices.ContainsFunc(f.scanning, func(r *follow) bool { return r.many() }) {
+		if listed, err = f.server.readEnd(ctx, f.snapshot.conn); err != nil {
+			return err
+		}
+	}
 	for _, r := range f.scanning {
 		r.due, r.since, r.from, r.converged = false, &start, &from, &converged
 		if r.counted {
 			r.converged = &target{position: start}
+		}
+		if r.many() {
+			r.converged = &listed
 		}
 	}
 	f.place = &place{from, f.snapshot.end, f.progress.began}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kithdb/kith/canal/gtid"
+	"github.com/kithdb/kith/canal/statement"
 )
 
 // server is what a source says about itself.
@@ -29,7 +30,7 @@ type server struct {
 var serverVariables = []string{
 	"binlog_format", "binlog_row_image", "binlog_row_metadata", "gtid_domain_id", "gtid_mode",
 	"innodb_native_foreign_keys", "log_bin", "log_replica_updates",
-	"log_slave_updates", "lower_case_table_names", "server_id", "server_uuid",
+	"log_slave_updates", "lower_case_table_names", "partial_revokes", "server_id", "server_uuid",
 }
 
 // identify asks the source who it is.
@@ -234,7 +235,7 @@ func (s *server) checkFilters(b binlogStatus, relations []Relation) error {
 			option, list string
 			logged       bool // what is listed is
 		}{{"binlog-do-db", b.doDB, true}, {"binlog-ignore-db", b.ignoreDB, false}} {
-			if f.list == "" || slices.ContainsFunc(strings.Split(f.list, ","), s.isSchema(r.Schema)) == f.logged {
+			if f.list == "" || slices.ContainsFunc(strings.Split(f.list, ","), s.mayBe(r)) == f.logged && !(f.logged && statement.IsPattern(r.Schema)) {
 				continue
 			}
 			faults = append(faults, fmt.Errorf("the source keeps schema %s of relation %s out of its binlog (%s=%s): "+
@@ -244,9 +245,14 @@ func (s *server) checkFilters(b binlogStatus, relations []Relation) error {
 	return errors.Join(faults...)
 }
 
-func (s *server) isSchema(name string) func(string) bool {
-	return func(other string) bool {
-		return name == other || s.foldsNames() && strings.EqualFold(name, other)
+// mayBe says whether a schema may be one of the relation's tables.
+func (s *server) mayBe(r Relation) func(string) bool {
+	return func(schema string) bool {
+		p := r.pattern()
+		if s.foldsNames() {
+			p.Schema, schema = strings.ToLower(p.Schema), strings.ToLower(schema)
+		}
+		return p.Schema == schema || p.Matches(statement.Table{Schema: schema, Name: p.Name})
 	}
 }
 

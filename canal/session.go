@@ -63,7 +63,7 @@ func (f *Follower) connect(ctx context.Context) error {
 		return f.follow(ctx)
 	case len(tables) > 0:
 		f.fresh.enter(Snapshot, nil)
-		if f.snapshot, err = openSnapshot(ctx, db, s, tables); err == nil {
+		if f.snapshot, err = f.openViewOf(ctx, db, tables, f.assembler.follows); err == nil {
 			f.beginSnapshot()
 		}
 	default:

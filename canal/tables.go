@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/kithdb/kith/canal/statement"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -25,45 +26,46 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 	for _, t := range remembered {
 		a.tables[a.keyOf(t.Schema, t.Name)] = t // now that we know how names compare
 	}
-	for _, group := range f.byTable() {
-		if f.checked && !reading && !demandsMore {
-			break
-		}
-		t, unfit, err := f.examine(ctx, q, s, group)
-		if err != nil {
+	var groups []tableGroup
+	unfit := make(map[*follow]error) // why relations cannot be read
+	if !f.checked || reading || demandsMore {
+		if err := f.findTables(ctx, q, s, reading, unfit); err != nil {
 			return nil, err
 		}
-		key, fit := a.key(group[0]), group[:0:0]
-		for i, r := range group {
+		groups = f.byTable()
+	}
+	for i := range groups {
+		g := &groups[i]
+		var why []error
+		var err error
+		if g.now, why, err = f.examine(ctx, q, s, g.Table, g.follows); err != nil {
+			return nil, err
+		}
+		for i, r := range g.follows {
 			switch {
-			case unfit[i] == nil:
-				fit = append(fit, r)
-			case r.state == indexer.Loading && !f.checked:
-				faults = append(faults, unfit[i])
-			case r.state != indexer.Halted:
-				f.halt(r, unfit[i])
-			}
+			case why[i] == nil:
+			case !r.hasLost(why[i]):
+				unfit[r] = errors.Join(unfit[r], why[i])
+			case reading || r.state == indexer.Loading:
+				return nil, why[i] // it was there a moment ago
+			} // else the stream tells of it, and the relation is read again
 		}
-		known := a.tables[key]
-		followed := t
-		if known != nil && t != nil && known.precedes(t, a.named) && known.holds(fit...) {
-			followed = t.goOnAs(known)
-		} else {
-			f.doubtAll(fit, "the table was altered while kith did not follow it")
+	}
+	for _, r := range a.follows {
+		if unfit[r] == nil {
+			unfit[r] = alike(r, tablesIn(groups, r))
 		}
-		if known != nil && t != nil && !slices.Equal(known.Foreign, t.Foreign) {
-			f.doubtAll(fit, "its foreign keys, or how the source logs them, have changed while kith did not follow it")
+		switch {
+		case unfit[r] == nil:
+		case r.state == indexer.Loading && !f.checked:
+			faults = append(faults, unfit[r])
+		case r.state != indexer.Halted:
+			f.halt(r, unfit[r])
 		}
-		if t == nil {
-			continue
-		}
-		for _, r := range fit {
-			if r.counted != counts(r.Relation, t) {
-				f.doubtAll([]*follow{r}, "the table's unique keys were altered while kith did not follow it")
-			}
-		}
-		a.tables[key] = followed
-		if reading && len(fit) > 0 {
+	}
+	for _, g := range groups {
+		fit := slices.DeleteFunc(g.follows, func(r *follow) bool { return unfit[r] != nil })
+		if t := f.recognize(g, fit); t != nil && reading && len(fit) > 0 {
 			st, err := newSnapshotTable(t, fit)
 			if err != nil {
 				return nil, err
@@ -80,12 +82,39 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 	return slices.DeleteFunc(read, func(t *snapshotTable) bool { return !t.counted }), nil
 }
 
-// examine reads the definition of the table of a group of relations, nil if it
+// recognize takes over the definition of a table, and doubts the relations for
+// which it is not what it was. It returns nil for a table that is not there.
+func (f *Follower) recognize(g tableGroup, fit []*follow) *table {
+	key, t := f.assembler.keyOf(g.Schema, g.Name), g.now
+	known, followed := f.assembler.tables[key], t
+	if known != nil && t != nil && known.precedes(t, f.assembler.named) && known.holds(fit...) {
+		followed = t.goOnAs(known)
+	} else if t == nil {
+		f.doubtAll(fit, fmt.Sprintf("table %s has gone while kith did not follow it", g.Table))
+	} else {
+		f.doubtAll(fit, "the table was altered while kith did not follow it")
+	}
+	if known != nil && t != nil && !slices.Equal(known.Foreign, t.Foreign) {
+		f.doubtAll(fit, "its foreign keys, or how the source logs them, have changed while kith did not follow it")
+	}
+	if t == nil {
+		return nil
+	}
+	for _, r := range fit {
+		if r.counted != counts(r.Relation, t) {
+			f.doubtAll([]*follow{r}, "the table's unique keys were altered while kith did not follow it")
+		}
+	}
+	f.assembler.tables[key] = followed
+	return t
+}
+
+// examine reads the definition of a table of a group of relations, nil if it
 // cannot be followed at all. It returns for each relation why it cannot be read
 // from it, or nil.
-func (f *Follower) examine(ctx context.Context, q queryer, s *server, group []*follow) (*table, []error, error) {
+func (f *Follower) examine(ctx context.Context, q queryer, s *server, name statement.Table, group []*follow) (*table, []error, error) {
 	unfit := make([]error, len(group))
-	t, err := readTable(ctx, q, group[0].Schema, group[0].Table, f.o.User)
+	t, err := readTable(ctx, q, name.Schema, name.Name, f.o.User)
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		for i, r := range group {
 			unfit[i] = fmt.Errorf("relation %s cannot be read: %w", r.Name, refused.error)
@@ -95,7 +124,7 @@ func (f *Follower) examine(ctx context.Context, q queryer, s *server, group []*f
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, r := range f.assembler.followsOf(f.assembler.key(group[0])) {
+	for _, r := range f.assembler.followsWith(t, group) {
 		t.note(r)
 	}
 	f.tellTextKeys(t)
@@ -115,42 +144,65 @@ func (f *Follower) examine(ctx context.Context, q queryer, s *server, group []*f
 }
 
 // counts says that several rows of the table may hold the same edge of the
-// relation, so that they must be counted. Where no two do, but the index that says
-// so cannot be read in its order (it descends, or is invisible), they are counted as
-// well: such a table cannot be read in parts, and in one view it is exact.
+// relation, so that they must be counted; so may rows of several tables. Where no
+// two do, but the index that says so cannot be read in its order (it descends, or
+// is invisible), they are counted as well: such a table cannot be read in parts, and
+// in one view it is exact.
 //
 // Two texts may have the same hash: where keys are hashes, an edge may come from
 // the rows of both.
 func counts(r Relation, t *table) bool {
+	if r.many() {
+		return true
+	}
 	_, columns := t.loadIndex(r.Key, r.Value)
 	return r.Symmetric || t.textKeyed(r) || columns == nil
 }
 
-// decideCounting decides whether the rows of a relation are counted, when its
-// table is going to be read from the beginning.
-func (f *Follower) decideCounting(r *follow, t *table) {
-	if r.counted = counts(r.Relation, t); r.counted {
-		f.logger.Info("rows are counted, since several may hold the same edge", "relation", r.Name, "table", t.String(),
+// decideCounting decides whether the rows of a relation are counted, when it is
+// going to be read from the beginning.
+func (f *Follower) decideCounting(r *follow, counts bool) {
+	if r.counted = counts; counts {
+		f.logger.Info("rows are counted, since several may hold the same edge", "relation", r.Name, "table", r.pattern().String(),
 			"symmetric", r.Symmetric)
 	}
 }
 
+// tableGroup is a table with the relations that are read from it.
+type tableGroup struct {
+	statement.Table
+	follows []*follow
+	now     *table // as it is, nil if it cannot be followed at all
+}
+
 // byTable returns the relations, those of one table together, in the order of
 // the configuration.
-func (f *Follower) byTable() [][]*follow {
-	var groups [][]*follow
+func (f *Follower) byTable() []tableGroup {
+	var groups []tableGroup
 	place := make(map[tableKey]int)
 	for _, r := range f.assembler.follows {
-		key := f.assembler.key(r)
-		i, ok := place[key]
-		if !ok {
-			i = len(groups)
-			place[key] = i
-			groups = append(groups, nil)
+		for _, t := range r.tablesOf() {
+			key := f.assembler.keyOf(t.Schema, t.Name)
+			i, ok := place[key]
+			if !ok {
+				i = len(groups)
+				place[key] = i
+				groups = append(groups, tableGroup{Table: t})
+			}
+			groups[i].follows = append(groups[i].follows, r)
 		}
-		groups[i] = append(groups[i], r)
 	}
 	return groups
+}
+
+// tablesIn returns the tables of a relation, those that can be followed.
+func tablesIn(groups []tableGroup, r *follow) (tables []*table) {
+	for _, g := range groups {
+		if g.now != nil && slices.Contains(g.follows, r) {
+			tables = append(tables, g.now)
+		}
+	}
+	return tables
 }
 
 // newSnapshotTable plans the reading of a table for its relations.

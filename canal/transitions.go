@@ -52,7 +52,7 @@ func (f *Follower) doubtAll(group []*follow, reason string) {
 // never has, and a place in the binlog of one is none in that of another.
 func (f *Follower) doubtUnfinished() {
 	for _, r := range f.assembler.follows {
-		if r.begun() || r.since != nil || r.converged != nil {
+		if r.begun() || r.since != nil || r.converged != nil || len(r.newcomers) > 0 {
 			f.doubt(r, "the source is another server now")
 		}
 	}
@@ -100,7 +100,7 @@ func (f *Follower) halt(r *follow, fault error) {
 		return
 	}
 	r.state, r.halted = indexer.Halted, reason
-	f.assembler.plan(f.assembler.key(r))
+	f.assembler.planAll(r)
 	reason = f.told(r, reason) + ". It goes on by itself once the table fits again"
 	f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: r.orLoading(indexer.Halted), Reason: reason})
 	f.logger.Error("relation is halted: it is no longer followed, and its answers say so", "relation", r.Name, "reason", reason)

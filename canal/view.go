@@ -13,14 +13,18 @@ import (
 // with the changes of all groups that the view has not seen, and take the place
 // of the relation's contents at the end.
 
-// openView opens a view of the table for a relation. It must have everything that
+// openView opens a view of the tables for a relation. It must have everything that
 // is applied, since the stream will not bring it again.
-func (f *Follower) openView(ctx context.Context, r *follow, t *table) (*snapshot, error) {
-	table, err := newSnapshotTable(t, []*follow{r})
-	if err != nil {
-		return nil, err
+func (f *Follower) openView(ctx context.Context, r *follow, tables []*table) (*snapshot, error) {
+	var read []*snapshotTable
+	for _, t := range tables {
+		st, err := newSnapshotTable(t, []*follow{r})
+		if err != nil {
+			return nil, err
+		}
+		read = append(read, st)
 	}
-	view, err := openSnapshot(ctx, f.rescans.db, f.server, []*snapshotTable{table})
+	view, err := f.openViewOf(ctx, f.rescans.db, read, []*follow{r})
 	if err != nil {
 		return nil, err
 	}
@@ -52,19 +56,28 @@ func (f *Follower) readView(ctx context.Context, s *rescan) error {
 	f.rescans.edges = edges[:0]
 	f.readings = append(f.readings, indexer.Reading{Relation: s.id, Edges: edges, Aside: true})
 	f.counters.rescanRows[s.id].Add(uint64(rows))
-	if done {
-		f.endRescan(s.follow, target{position: s.view.start})
+	if !done {
+		return nil
 	}
+	end := target{position: s.view.start}
+	if s.many() {
+		if end, err = f.server.readEnd(ctx, s.view.conn); err != nil {
+			return err
+		}
+	}
+	f.endRescan(s.follow, end)
 	return nil
 }
 
 // awaitDefinition waits until the source shows the definition of a relation's
-// table as the stream has left it: MySQL, too, writes it to the binlog first.
+// tables as the stream has left it: MySQL, too, writes it to the binlog first.
 func (f *Follower) awaitDefinition(ctx context.Context, r *follow) error {
 	conn := f.rescans.conn
-	err := f.server.awaitShown(ctx, conn, &table{Schema: r.Schema, Name: r.Table}, f.tracker.Position(), f.end)
-	if isServerError(err, errNoSuchTable, errUnknownSchema) {
-		return nil // which will be told better
+	for _, t := range f.awaited(r) {
+		err := f.server.awaitShown(ctx, conn, &table{Schema: t.Schema, Name: t.Name}, f.tracker.Position(), f.end)
+		if err != nil && !isServerError(err, errNoSuchTable, errUnknownSchema) { // which will be told better
+			return err
+		}
 	}
-	return err
+	return nil
 }

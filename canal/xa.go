@@ -61,7 +61,8 @@ func (a *assembler) preparedChanges() (n int) {
 // knows says that rows for a relation are decoded, though its table may be being
 // read again.
 func (a *assembler) knows(f *follow) bool {
-	return f.state != indexer.Halted && a.tables[a.key(f)] != nil && (f.defined || !f.due)
+	known := a.tables[a.key(f)] != nil || f.many() && f.tables != nil
+	return f.state != indexer.Halted && known && (f.defined || !f.due)
 }
 
 func (a *assembler) xaCommit(xid string) {

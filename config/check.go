@@ -166,8 +166,6 @@ func (l *ledger) checkTable(path, name string) {
 	}
 	schema, table, dotted := strings.Cut(name, ".")
 	switch {
-	case strings.ContainsAny(name, "*?"):
-		l.fault(path, quote(name)+" has * or ?, but this version of kith does not follow many tables as one relation yet; name one table")
 	case strings.Contains(name, "`"):
 		l.fault(path, quote(name)+" has backticks; write the names without")
 	case !dotted || schema == "" || table == "":

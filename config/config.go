@@ -80,7 +80,7 @@ const (
 // Relation says which table is seen as key -> values.
 type Relation struct {
 	Name      string `yaml:"name"`      // [a-z][a-z0-9_-]{0,62}, unique
-	Table     string `yaml:"table"`     // schema.table; see SchemaTable
+	Table     string `yaml:"table"`     // schema.table, in which * and ? make it a pattern of many; see SchemaTable
 	Key       string `yaml:"key"`       // column
 	Value     string `yaml:"value"`     // column, not that of Key
 	Where     string `yaml:"where"`     // which rows are edges, in the expr language; empty for all

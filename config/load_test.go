@@ -74,6 +74,7 @@ func TestGoodFiles(t *testing.T) {
 				{Name: "f2_x-y", Table: "söcial.$odd name-1", Key: "a.b", Value: "c d"},
 				{Name: "followers-again", Table: "social.follows", Key: "followee_id", Value: "follower_id"},
 				{Name: "friends", Table: "social.friendships", Key: "user_a", Value: "user_b", Symmetric: true},
+				{Name: "every", Table: "social_?.follows_*", Key: "a", Value: "b"},
 			},
 			Checkpoint: Checkpoint{Dir: "/var/lib/kith", Interval: time.Second},
 			HTTP:       HTTP{Listen: ":0", MaxLimit: 10_000_000, TLSCert: "cert.pem", TLSKey: "key.pem"},
