@@ -148,7 +148,7 @@ func TestManyTablesWantRights(t *testing.T) {
 		if !s.isMaria() {
 			rights += ", LOCK TABLES"
 		}
-		s.run(t, schema, "SET sql_log_bin = 0", "GRANT "+rights+" ON *.* TO "+user, "SET sql_log_bin = 1", "ALTER TABLE shard_1 COMMENT 'look again'")
+		s.run(t, schema, "SET sql_log_bin = 0", "GRANT "+rights+" ON "+schema+".* TO "+user, "SET sql_log_bin = 1", "ALTER TABLE shard_1 COMMENT 'look again'")
 		k.live("shard_*.a.b")
 		k.exact()
 	})

@@ -263,7 +263,9 @@ func (s *rescans) reads(r *follow) bool { return s.active != nil && s.active.fol
 // admit asks the source for the tables that have come to a relation.
 func (f *Follower) admit(ctx context.Context, r *follow) error {
 	a, conn := f.assembler, f.rescans.conn
-	if err := f.awaitDefinition(ctx, r); err != nil {
+	err := f.awaitDefinition(ctx, r)
+	denied, isDenied := errors.AsType[*lockDenied](err)
+	if err != nil && !isDenied {
 		return err
 	}
 	listed, err := f.listTables(ctx, conn, f.server, r)
@@ -273,6 +275,9 @@ func (f *Follower) admit(ctx context.Context, r *follow) error {
 	}
 	if err != nil {
 		return err
+	}
+	if isDenied {
+		return denied
 	}
 	var come []*table
 	for _, name := range listed {
