@@ -267,7 +267,7 @@ func TestDiskSpaceStaysBounded(t *testing.T) {
 // A relation of which a page is damaged serves what is whole, says that it is
 // not all, and is not in the next checkpoint: the table will be read again.
 func TestDamagedPageMakesItsRelationStale(t *testing.T) {
-	d, x := twoRelations(t)
+	d, _ := twoRelations(t)
 	damagePage(t, pagesOf(d, "followers"))
 	d, x, _, loaded := reopen(t, d, followers, following)
 	if !loaded[0] || !loaded[1] {
