@@ -7,28 +7,44 @@ import (
 	"github.com/kithdb/kith/indexer/postings"
 )
 
-// cascade makes changes of which some drop or move many edges, each relation's
-// in their order.
+// cascade makes changes of which some drop or move many edges.
 func (x *Index) cascade(changes []Change) {
-	of := make([][]Change, len(x.relations))
+	for _, r := range x.all() {
+		r.applyPending()
+	}
+	if len(x.all()) == len(x.relations) {
+		x.applyEach(changes)
+		return
+	}
+	(&expansion{index: x}).run(changes)
+}
+
+// applyEach makes changes, each relation's in their order.
+func (x *Index) applyEach(changes []Change) {
+	all := x.all()
+	of := make([][]Change, len(all))
 	for _, c := range changes {
 		of[c.Relation] = append(of[c.Relation], c)
 	}
-	for i, r := range x.relations {
-		r.applyPending()
-		for own := of[i]; len(own) > 0; {
-			if own[0].Op == Clear {
-				r.clear()
-				own = own[1:]
-				continue
-			}
-			n := slices.IndexFunc(own, func(c Change) bool { return c.Op == Clear })
-			if n < 0 {
-				n = len(own)
-			}
-			r.cascade(own[:n])
-			own = own[n:]
+	for i, r := range all {
+		r.cascadeOrClear(of[i])
+	}
+}
+
+// cascadeOrClear makes changes of one relation.
+func (r *relation) cascadeOrClear(changes []Change) {
+	for len(changes) > 0 {
+		if changes[0].Op == Clear {
+			r.clear()
+			changes = changes[1:]
+			continue
 		}
+		n := slices.IndexFunc(changes, func(c Change) bool { return c.Op == Clear })
+		if n < 0 {
+			n = len(changes)
+		}
+		r.cascade(changes[:n])
+		changes = changes[n:]
 	}
 }
 
@@ -95,15 +111,52 @@ func (c *cascade) applyDrops(changes []Change) {
 		}
 	}
 	c.walk(fates)
-	for i, change := range changes {
-		switch change.Op {
-		case Add, Remove:
-			if drop, ok := last[change.Value]; !ok || i > drop {
-				c.make(postings.Change{Key: change.Key, Value: change.Value, Op: postings.Op(change.Op)})
-			}
-		case DropKey, MoveKey:
-			c.applyKey(change)
+	for i := 0; i < len(changes); i++ {
+		n := slices.IndexFunc(changes[i:], func(c Change) bool { return c.Op == MoveKey })
+		if n < 0 {
+			n = len(changes) - i
 		}
+		c.dropKeys(changes[i:i+n], func(j int) bool { drop, ok := last[changes[i+j].Value]; return ok && i+j < drop })
+		if i += n; i < len(changes) {
+			c.applyKey(changes[i])
+		}
+	}
+}
+
+// dropKeys makes changes of which none moves anything, but for the drops of
+// values, and for those that come in vain. As it is with values, all keys are
+// dropped before everything else.
+func (c *cascade) dropKeys(changes []Change, vain func(i int) bool) {
+	last := make(map[uint64]int) // by key, the place of its last drop
+	for i, change := range changes {
+		if change.Op == DropKey {
+			last[change.Key] = i
+		}
+	}
+	if len(last) > 0 {
+		c.flush()
+	}
+	for i, change := range changes {
+		if change.Op == DropKey && last[change.Key] == i {
+			c.dropKey(change.Key)
+		}
+	}
+	for i, change := range changes {
+		if drop, ok := last[change.Key]; change.Op < Clear && !vain(i) && (!ok || i > drop) {
+			c.make(postings.Change{Key: change.Key, Value: change.Value, Op: postings.Op(change.Op)})
+		}
+	}
+}
+
+// dropKey drops the edges of a key. Of those changes that wait, none adds any.
+func (c *cascade) dropKey(key uint64) {
+	c.values = c.tree.AppendValues(c.values[:0], key, postings.Page{Limit: cascadeRun})
+	if len(c.values) == cascadeRun { // or more
+		c.applyKey(Change{Op: DropKey, Key: key})
+		return
+	}
+	for _, value := range c.values {
+		c.make(postings.Change{Key: key, Value: value, Op: postings.Remove})
 	}
 }
 

@@ -50,7 +50,7 @@ type treeKey struct{ relation, tree string }
 // applies batches, while none is being written.
 func (d *Directory) freeze(x *Index, bookmark json.RawMessage) *checkpoint {
 	c := &checkpoint{began: time.Now(), bookmark: bookmark}
-	for _, r := range x.relations {
+	for _, r := range x.all() {
 		f := frozenRelation{relation: r}
 		f.state, f.reason = r.getState()
 		begun := f.state != Loading || r.postings.Load().Stats().Edges > 0

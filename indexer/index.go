@@ -47,8 +47,9 @@ type Totals struct {
 // every other method may be called by any number of goroutines at the same
 // time.
 type Index struct {
-	relations []*relation
-	byName    map[string]RelationID
+	relations  []*relation                 // those that are configured
+	everything atomic.Pointer[[]*relation] // and the links; a list is not changed once it is stored
+	byName     map[string]RelationID
 }
 
 // relation is one relation of an Index.
@@ -69,6 +70,8 @@ type relation struct {
 	pending []postings.Change
 	missing uint64 // rows, in the batch that is applied
 	aside   *aside // contents to come, see Reading.Aside; else nil
+
+	dependents []Dependent // of a link
 }
 
 // maxPending is how many changes of a relation are applied together.
@@ -82,12 +85,17 @@ func NewIndex(relations []Relation) *Index {
 		if _, twice := x.byName[definition.Name]; twice {
 			panic(fmt.Sprintf("indexer: relation %q is defined twice", definition.Name))
 		}
-		r := &relation{Relation: definition, changed: true}
-		r.postings.Store(postings.New())
-		x.relations = append(x.relations, r)
+		x.relations = append(x.relations, newRelation(definition))
 		x.byName[definition.Name] = RelationID(i)
 	}
+	x.everything.Store(&x.relations)
 	return x
+}
+
+func newRelation(definition Relation) *relation {
+	r := &relation{Relation: definition, changed: true}
+	r.postings.Store(postings.New())
+	return r
 }
 
 // Apply makes a batch's changes in their order. Its transitions come after them
@@ -98,20 +106,24 @@ func NewIndex(relations []Relation) *Index {
 // It returns the relations that were Live and that the batch has shown to differ
 // from the source. They are Stale then.
 func (x *Index) Apply(b Batch) (drifts []Drift) {
+	for _, l := range b.Links {
+		x.define(l)
+	}
+	all := x.all()
 	for _, t := range b.Transitions {
 		if t.State != Live {
-			x.relations[t.Relation].move(t)
+			all[t.Relation].move(t)
 		}
 	}
 	for _, reading := range b.Readings {
-		x.relations[reading.Relation].read(reading)
+		all[reading.Relation].read(reading)
 	}
 	for i, c := range b.Changes {
 		if c.Op > Clear {
 			x.cascade(b.Changes[i:])
 			break
 		}
-		r := x.relations[c.Relation]
+		r := all[c.Relation]
 		if c.Op == Clear {
 			r.applyPending()
 			r.clear()
@@ -122,24 +134,24 @@ func (x *Index) Apply(b Batch) (drifts []Drift) {
 			r.applyPending()
 		}
 	}
-	for _, r := range x.relations {
+	for _, r := range all {
 		r.applyPending()
 	}
 	for _, t := range b.Transitions {
 		if t.State == Live {
-			x.relations[t.Relation].renew()
-			x.relations[t.Relation].move(t)
+			all[t.Relation].renew()
+			all[t.Relation].move(t)
 		}
 	}
-	for i, r := range x.relations {
+	for i, r := range all {
 		if state, _ := r.getState(); r.missing > 0 && state == Live {
-			drifts = append(drifts, Drift{RelationID(i), r.missing})
+			drifts = append(drifts, Drift{RelationID(i), r.missing, fmt.Sprintf("%d rows were removed on the source that it does not have", r.missing)})
 			r.drifted.Add(r.missing)
 			r.setState(Stale, "it lacks rows that the source has removed")
 		}
 		r.missing = 0
 	}
-	return drifts
+	return append(drifts, x.doubtDamaged()...)
 }
 
 // applyPending applies the changes that wait. Without any, the relation goes on
@@ -294,6 +306,13 @@ func (r *relation) setState(s State, reason string) {
 	r.state, r.reason = s, reason
 }
 
+// isLive says that the relation is Live but for what its checkpoint may lack.
+func (r *relation) isLive() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state == Live
+}
+
 // getState returns what the relation's answers are worth, and why. One that
 // lacks edges, as its checkpoint was found to be damaged, is not Live.
 func (r *relation) getState() (State, string) {
@@ -369,7 +388,7 @@ func (x *Index) State(rel RelationID) State {
 
 // bytes returns the memory held by all postings.
 func (x *Index) bytes() (held uint64) {
-	for _, r := range x.relations {
+	for _, r := range x.all() {
 		for _, t := range r.trees() {
 			held += t.Stats().Bytes
 		}

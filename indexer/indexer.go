@@ -34,6 +34,7 @@ const (
 	DropValue Op = 5 // every edge to Value is gone
 	MoveKey   Op = 6 // every edge of one key is of another now
 	MoveValue Op = 7 // every edge to one value is to another now
+	DeleteKey Op = 8 // of a link: the rows with Key are gone, and what depends on them
 )
 
 // Rows says from how many rows an edge of a relation may come.
@@ -88,11 +89,13 @@ type Transition struct {
 	Rows     Rows
 }
 
-// Drift says that a relation is not what its source makes it: rows were to be
-// removed, so many, that it does not have.
+// Drift says that a relation may not be what its source makes it, and why: rows,
+// so many, were to be removed that it does not have, or it depends on what is
+// lost.
 type Drift struct {
 	Relation RelationID
 	Rows     uint64
+	Reason   string
 }
 
 // Reading is what a part of a relation's table holds, read again while the
@@ -121,6 +124,7 @@ type Reading struct {
 // binlog order, the states that relations go to with them, and what was read
 // again before them.
 type Batch struct {
+	Links       []Link // that are new, or have other dependents, before everything else
 	Readings    []Reading
 	Changes     []Change
 	Transitions []Transition

@@ -16,7 +16,8 @@ import (
 // be untouched. It returns the source's bookmark, nil when there is no
 // checkpoint, and says for each relation whether its postings were loaded: such
 // a relation is in the state in which it was written (of one that is Loading they
-// are what was read so far), the others stay Loading.
+// are what was read so far), the others stay Loading. Links become those of the
+// checkpoint.
 // Lists are not read before they are asked
 // for, so it takes no time to speak of; see Prove.
 //
@@ -46,12 +47,17 @@ func (d *Directory) Load(x *Index) (bookmark json.RawMessage, loaded []bool, err
 			d.pages[t.key] = t.file
 			of[t.key.relation] = append(of[t.key.relation], t.index)
 		}
-		for i, r := range x.relations {
+		for i, link := range m.links() {
+			x.define(Link{ID: RelationID(len(x.relations) + i), Definition: link})
+		}
+		for i, r := range x.all() {
 			if trees := of[r.Name]; trees != nil {
 				r.adopt(trees)
 				was := m.relation(r.Relation)
 				r.setState(was.state(), was.Reason)
-				loaded[i] = true
+				if i < len(loaded) {
+					loaded[i] = true
+				}
 			}
 		}
 		d.last, d.lastFile = m, file
@@ -67,7 +73,8 @@ type loadedTree struct {
 	index *postings.Index
 }
 
-// read reads a manifest and the trees of the relations that x defines alike.
+// read reads a manifest and the trees of the relations that x defines alike, and
+// of all links.
 func (d *Directory) read(file string, x *Index) (m manifest, trees []loadedTree, err error) {
 	b, err := d.disk.ReadFile(filepath.Join(d.path, file))
 	if err != nil {
@@ -81,8 +88,12 @@ func (d *Directory) read(file string, x *Index) (m manifest, trees []loadedTree,
 			closeAll(trees)
 		}
 	}()
+	wanted := m.links()
 	for _, r := range x.relations {
-		segment := m.relation(r.Relation).Segment
+		wanted = append(wanted, r.Relation)
+	}
+	for _, r := range wanted {
+		segment := m.relation(r).Segment
 		if segment == nil {
 			continue
 		}

@@ -202,7 +202,7 @@ func tell(asked []chan<- error, err error) {
 // apply applies a batch.
 func (a *Applier) apply(b Batch) {
 	for _, d := range a.index.Apply(b) {
-		a.source.Reread(d.Relation, fmt.Sprintf("%d rows were removed on the source that it does not have", d.Rows))
+		a.source.Reread(d.Relation, d.Reason)
 	}
 	a.partial = b.Partial
 	a.applied = a.applied || len(b.Changes)+len(b.Transitions) > 0
