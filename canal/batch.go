@@ -9,6 +9,7 @@ import (
 
 // batch is what Next returns, and where it goes. Its memory is used again.
 type batch struct {
+	links    []indexer.Link
 	readings []indexer.Reading
 	changes  []indexer.Change
 	moves    []indexer.Transition
@@ -27,7 +28,7 @@ type place struct {
 }
 
 func (b *batch) begin() {
-	*b = batch{readings: b.readings[:0], changes: emptied(b.changes), moves: b.moves[:0], marks: b.marks[:0]}
+	*b = batch{links: b.links[:0], readings: b.readings[:0], changes: emptied(b.changes), moves: b.moves[:0], marks: b.marks[:0]}
 }
 
 // isEmpty says that it may as well not have been.
@@ -35,7 +36,7 @@ func (b *batch) isEmpty() bool { return len(b.marks)+len(b.moves)+len(b.readings
 
 // told returns what the index gets of it.
 func (b *batch) told() indexer.Batch {
-	return indexer.Batch{Readings: b.readings, Changes: b.changes, Transitions: b.moves}
+	return indexer.Batch{Links: b.links, Readings: b.readings, Changes: b.changes, Transitions: b.moves}
 }
 
 // emptied returns the slice without its changes, and without its memory when one

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kithdb/kith/canal/gtid"
@@ -70,7 +71,7 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 		}
 	}
 	if len(b.Prepared) > 0 {
-		for _, r := range f.o.Relations {
+		for _, r := range f.assembler.follows {
 			b.Relations = append(b.Relations, r.Name)
 		}
 	}
@@ -113,10 +114,14 @@ func (f *Follower) restore(raw json.RawMessage) error {
 	}
 	places := make(map[indexer.RelationID]indexer.RelationID) // then to now
 	for then, name := range b.Relations {
-		now := slices.IndexFunc(f.o.Relations, func(r Relation) bool { return r.Name == name })
+		now := slices.IndexFunc(f.assembler.follows, func(r *follow) bool { return r.Name == name })
 		if now >= 0 && f.assembler.follows[now].aware() {
 			places[indexer.RelationID(then)] = indexer.RelationID(now)
 		}
+	}
+	lost := func(c indexer.Change) bool {
+		_, ok := places[c.Relation]
+		return !ok && isCascade(c) && strings.HasPrefix(b.Relations[c.Relation], indexer.LinkPrefix)
 	}
 	// A relation that is read anew does not see the rows of these transactions,
 	// and they do not know its edges.
@@ -132,6 +137,11 @@ func (f *Follower) restore(raw json.RawMessage) error {
 	for xid, x := range b.Prepared {
 		y := x.moved(places)
 		y.Doubts = append(y.Doubts, unaware...)
+		if slices.ContainsFunc(x.Changes, lost) {
+			for _, r := range f.assembler.follows {
+				y.Doubts = append(y.Doubts, doubt{r.id, "an XA transaction was committed that changes rows over several levels, which are not known any more"})
+			}
+		}
 		f.assembler.prepared[xid] = y
 	}
 	f.started = true

@@ -24,9 +24,10 @@ import (
 // now. A session with foreign_key_checks=0 does nothing of this, which its events
 // tell.
 //
-// Where a relation's two columns do not tell which of its rows change, its table
-// is read again: the key is of another column, or of several, a row in between is
-// gone of which there is no event, or several rows may hold an edge.
+// Where rows in between are gone of which there is no event, links tell which
+// (see link.go). Where nothing tells which of a relation's rows change, its table
+// is read again: the key is of another column, or of several, or several rows may
+// hold an edge.
 type cascade struct {
 	relation           *follow
 	ancestor           *table
@@ -42,6 +43,7 @@ const (
 	untouched consequence = iota
 	drops                 // those with the row's id
 	moves                 // those with the row's id have its new id
+	deletes               // those of a link with the row's id, and their rows with all that depends on these
 	untold                // it cannot be told
 )
 
@@ -65,7 +67,9 @@ func (h *harm) add(other harm) bool {
 
 // cascadesOn finds out what rows of which ancestors change edges of a relation of
 // the table. Load returns the definition of another table, nil if there is none.
-func (t *table) cascadesOn(r *follow, load func(schema, name string) (*table, error)) ([]cascade, error) {
+// Link is asked for the links that tell of rows in between; where it has none to
+// give, these rows cannot be told.
+func (t *table) cascadesOn(r *follow, load func(schema, name string) (*table, error), link func(need) bool) ([]cascade, error) {
 	if _, ok := t.column(r.Key); !ok {
 		return nil, nil
 	}
@@ -75,23 +79,25 @@ func (t *table) cascadesOn(r *follow, load func(schema, name string) (*table, er
 	type step struct {
 		*table
 		harm
+		linked bool // links tell of its rows, where they can
 	}
 	var found []cascade
-	todo := []step{{t, harm{deletion: true, all: t.computes(r.columns()...), columns: r.columns()}}}
-	harms := make(map[string]*harm) // by name of the ancestor
+	todo := []step{{t, harm{deletion: true, all: t.computes(r.columns()...), columns: r.columns()}, false}}
+	harms := make(map[string]*harm) // by name of the ancestor, and whether it is linked
 	for direct := true; len(todo) > 0; direct = false {
 		child := todo[0]
 		todo = todo[1:]
 		for _, k := range child.foreign {
+			deletion, update := child.changedBy(k)
+			if !deletion && !update || child.linked && child.links(k) {
+				continue
+			}
 			c := cascade{relation: r, key: k}
-			if k.onDelete == "CASCADE" && child.deletion || k.onDelete != "CASCADE" && acts(k.onDelete) && child.touches(k) {
+			if deletion {
 				c.onDelete = untold
 			}
-			if acts(k.onUpdate) && child.touches(k) {
+			if update {
 				c.onUpdate = untold
-			}
-			if c.onDelete == untouched && c.onUpdate == untouched {
-				continue
 			}
 			var err error
 			if c.ancestor, err = child.loadParent(k, t, load); err != nil {
@@ -102,28 +108,31 @@ func (t *table) cascadesOn(r *follow, load func(schema, name string) (*table, er
 				c.onDelete, c.onUpdate = untold, untold
 			case direct:
 				c.judge(t)
-			}
-			found = append(found, c)
-			known := harms[c.ancestor.String()]
-			if known == nil {
-				known = &harm{}
-				harms[c.ancestor.String()] = known
+				if c.onDelete == untold && c.onUpdate == untouched && c.linkOwn(t, link) {
+					continue
+				}
 			}
 			more := harm{deletion: c.onDelete != untouched}
 			if c.onUpdate != untouched {
 				more.columns = k.references
 			}
-			if known.add(more) {
-				todo = append(todo, step{c.ancestor, *known})
+			linked := direct && c.told() && c.linkParents(more, link)
+			found = append(found, c)
+			name := fmt.Sprint(c.ancestor, linked)
+			if harms[name] == nil {
+				harms[name] = &harm{}
+			}
+			if harms[name].add(more) {
+				todo = append(todo, step{c.ancestor, *harms[name], linked})
 			}
 		}
 	}
 	return found, nil
 }
 
-// findCascades finds out which ancestors all relations of a table depend on. Of
-// those of the group it notes why that cannot be known; any other one is looked at
-// by itself then.
+// findCascades finds out which ancestors all relations of a table depend on, and
+// the links that they need. Of those of the group it notes why that cannot be
+// known; any other one is looked at by itself then.
 func (f *Follower) findCascades(ctx context.Context, q queryer, t *table, group []*follow, unfit []error) error {
 	read := make(map[string]*table)
 	load := func(schema, name string) (*table, error) {
@@ -134,23 +143,69 @@ func (f *Follower) findCascades(ctx context.Context, q queryer, t *table, group 
 		read[schema+"\x00"+name] = other
 		return other, err
 	}
+	of := make(map[*follow]*table)
+	var todo []*follow
+	follow := func(r *follow, t *table) {
+		if of[r] == nil {
+			of[r], todo = t, append(todo, r)
+		}
+	}
 	for _, r := range f.assembler.followsWith(t, group) {
-		found, err := t.cascadesOn(r, load)
+		if !r.retired {
+			follow(r, t)
+		}
+	}
+	for len(todo) > 0 {
+		r := todo[0]
+		todo = todo[1:]
+		var needs []need
+		found, err := of[r].cascadesOn(r, load, func(n need) bool {
+			link := f.linkFor(n)
+			if link != nil {
+				needs = append(needs, n)
+				follow(link, n.table)
+			}
+			return link != nil
+		})
 		refused, ok := errors.AsType[*refusal](err)
 		if err != nil && !ok {
 			return err
 		}
 		t.cascades = append(t.cascades, found...)
-		if i := slices.Index(group, r); ok && i >= 0 {
-			unfit[i] = errors.Join(unfit[i], fmt.Errorf("relation %s cannot be read: %w", r.Name, refused.error))
-		} else if ok && r.state != indexer.Halted {
-			f.doubt(r, refused.Error())
+		if err == nil {
+			r.hasCascades(f.assembler.keyOf(of[r].Schema, of[r].Name), found)
+			f.depend(r, needs)
+		} else {
+			f.refuseCascades(r, refused, group, unfit)
 		}
 		for _, c := range found {
 			f.logger.Debug("rows change with those of another table", "relation", r.Name, "table", c.ancestor.String(), "key", c.key.String())
 		}
 	}
+	f.tellLinks()
 	return nil
+}
+
+// hasCascades takes over what rows of other tables do to one of the relation's.
+func (f *follow) hasCascades(key tableKey, found []cascade) {
+	if f.cascades == nil {
+		f.cascades = make(map[tableKey][]cascade)
+	}
+	f.cascades[key] = found
+}
+
+// refuseCascades notes why it cannot be known what a relation depends on. A link
+// is looked at for all relations of the group.
+func (f *Follower) refuseCascades(r *follow, refused *refusal, group []*follow, unfit []error) {
+	i := slices.Index(group, r)
+	for j, member := range group {
+		if j == i || r.link && i < 0 {
+			unfit[j] = errors.Join(unfit[j], fmt.Errorf("relation %s cannot be read: %w", member.Name, refused.error))
+		}
+	}
+	if i < 0 && !r.link && r.state != indexer.Halted {
+		f.doubt(r, refused.Error())
+	}
 }
 
 // checkAncestors says that an ancestor is no longer as it was when it was read.
@@ -217,12 +272,15 @@ func (c *cascade) judge(t *table) {
 	if !isKey && !isValue {
 		return
 	}
-	c.value = isValue
-	if k.onDelete == "CASCADE" || c.onDelete != untouched && k.onDelete == "SET NULL" {
+	c.value = isValue && !(isKey && r.link)
+	switch {
+	case r.link && isKey && k.deletes():
+		c.onDelete = deletes
+	case k.deletes(), c.onDelete != untouched && k.onDelete == "SET NULL":
 		c.onDelete = drops
 	}
 	filtered := r.where != nil && containsFold(r.where.Columns(), k.own[0])
-	if t.computes(r.columns()...) || isKey && isValue || filtered {
+	if t.computes(r.columns()...) || isKey && isValue && !r.link || filtered {
 		return
 	}
 	switch k.onUpdate {
@@ -244,7 +302,13 @@ func (c *cascade) ops() (drop, move indexer.Op) {
 // plan finds the columns of the ancestor, among those that are read of its rows.
 // One that is not there any more leaves open what the row does.
 func (c *cascade) plan(t *table, ordinals []int) (cascadePlan, []int) {
-	p := cascadePlan{cascade: c, blind: t.versioned()}
+	const unknown = "a row of %s was %s, and what its rows do then is not in the binlog: %s"
+	p := cascadePlan{
+		cascade: c,
+		blind:   t.versioned(),
+		updated: fmt.Sprintf(unknown, c.ancestor, "changed", c.key),
+		deleted: fmt.Sprintf(unknown, c.ancestor, "deleted", c.key),
+	}
 	for _, name := range c.key.references {
 		ordinal, ok := t.column(name)
 		if !ok || !isInteger(t.Columns[ordinal].Type) {
@@ -264,17 +328,20 @@ type cascadePlan struct {
 	*cascade
 	places []int
 	blind  bool // that does not tell all of them
+
+	// Why it cannot be told what an update or a deletion does.
+	updated, deleted string
 }
 
 // appendChanges appends what a row of the ancestor does to the relation. It
 // returns why that cannot be told, if so.
 func (p *cascadePlan) appendChanges(dst []indexer.Change, before, after []binlog.Value) ([]indexer.Change, string) {
-	consequence, done := p.onUpdate, "changed"
+	consequence, unknown := p.onUpdate, p.updated
 	switch {
 	case before == nil:
 		return dst, ""
 	case after == nil:
-		consequence, done = p.onDelete, "deleted"
+		consequence, unknown = p.onDelete, p.deleted
 	case !p.changes(before, after):
 		return dst, ""
 	}
@@ -282,24 +349,29 @@ func (p *cascadePlan) appendChanges(dst []indexer.Change, before, after []binlog
 	case consequence == untouched:
 		return dst, ""
 	case consequence == untold, p.blind:
-		return dst, fmt.Sprintf("a row of %s was %s, and what its rows do then is not in the binlog: %s", p.ancestor, done, p.key)
+		return dst, unknown
 	}
 	place := p.places[0]
 	old := before[place]
 	switch {
 	case old.State == binlog.Absent:
-		return dst, fmt.Sprintf("a row of %s was %s, and %v", p.ancestor, done, &imageError{p.key.references[0], "the"})
+		return dst, fmt.Sprintf("a row of %s was changed or deleted, and %v", p.ancestor, &imageError{p.key.references[0], "the"})
 	case old.State == binlog.Null:
 		return dst, "" // nothing refers to it
 	}
 	drop, move := p.ops()
 	change := indexer.Change{Relation: p.relation.id, Op: drop, Key: old.Bits, Value: old.Bits}
-	if consequence == moves {
+	switch consequence {
+	case deletes:
+		if change.Op = indexer.DeleteKey; !isID(old) {
+			return dst, unknown // links have no negative numbers
+		}
+	case moves:
 		switch now := after[place]; {
 		case isID(old) && isID(now):
 			change.Op, change.Value = move, now.Bits
-		case isID(now): // the rows are edges now that were none
-			return dst, fmt.Sprintf("a row of %s has an id now that is not negative: %s", p.ancestor, p.key)
+		case isID(now), p.relation.link && now.State == binlog.Negative:
+			return dst, fmt.Sprintf("a row of %s has an id now that is negative, or is no longer: %s", p.ancestor, p.key)
 		}
 	}
 	if !isID(old) {

@@ -86,7 +86,7 @@ func TestCascadesOn(t *testing.T) {
 			}
 			load := kin(c.keys)
 			child, _ := load("s", "child")
-			found, err := child.cascadesOn(&follow{Relation: Relation{Key: key, Value: value}}, load)
+			found, err := child.cascadesOn(&follow{Relation: Relation{Key: key, Value: value}}, load, func(need) bool { return false })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -103,8 +103,55 @@ func TestCascadesOn(t *testing.T) {
 	}
 	load := kin(map[string][]string{"child": {"`k`) REFERENCES `p`p` (`id`) ON DELETE CASCADE"}})
 	child, _ := load("s", "child")
-	if found, err := child.cascadesOn(&follow{Relation: Relation{Key: "k", Value: "v"}}, load); err == nil {
+	if found, err := child.cascadesOn(&follow{Relation: Relation{Key: "k", Value: "v"}}, load, nil); err == nil {
 		t.Errorf("cascades of a parent whose name cannot be read = %v, want an error", slices.Collect(slices.Values(found)))
+	}
+}
+
+// TestLinksOn finds out which links a relation needs.
+func TestLinksOn(t *testing.T) {
+	for _, c := range []struct {
+		name, relation string
+		keys           map[string][]string
+		want           string // table, columns of each link: what follows when a row is gone, when its value changes
+	}{
+		{"two levels", "k v", map[string][]string{
+			"child":  {"`k`) REFERENCES `parent` (`id`) ON DELETE CASCADE ON UPDATE CASCADE"},
+			"parent": {"`up`) REFERENCES `top` (`id`) ON DELETE CASCADE ON UPDATE CASCADE", "`o`) REFERENCES `top` (`id`) ON DELETE SET NULL"}},
+			"parent up id: 4 6"},
+		{"two levels by one column", "k v", map[string][]string{
+			"child":  {"`v`) REFERENCES `parent` (`id`) ON DELETE SET NULL ON UPDATE SET NULL"},
+			"parent": {"`id`) REFERENCES `top` (`id`) ON UPDATE CASCADE"}},
+			"parent id id: 5 5"},
+		{"a tree", "id up", map[string][]string{"child": {"`up`) REFERENCES `child` (`id`) ON DELETE CASCADE"}}, "child up id: 5 0"},
+		{"rows of another column", "id v", map[string][]string{"child": {"`o`) REFERENCES `parent` (`id`) ON DELETE CASCADE"}}, "child o id: 4 0"},
+		{"several columns", "k v", map[string][]string{
+			"child":  {"`k`) REFERENCES `parent` (`id`) ON DELETE CASCADE"},
+			"parent": {"`a`, `b`) REFERENCES `top` (`a`, `b`) ON DELETE CASCADE"}}, ""},
+		{"computed", "k v", map[string][]string{
+			"child":  {"`k`) REFERENCES `parent` (`id`) ON DELETE CASCADE"},
+			"parent": {"`g`) REFERENCES `top` (`id`) ON DELETE CASCADE"}}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			key, value, _ := strings.Cut(c.relation, " ")
+			load := kin(c.keys)
+			child, _ := load("s", "child")
+			var got []string
+			found, err := child.cascadesOn(&follow{Relation: Relation{Key: key, Value: value}}, load, func(n need) bool {
+				got = append(got, fmt.Sprintf("%s %s %s: %d %d", n.table.Name, n.key, n.value, n.gone, n.moved))
+				return true
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text := strings.Join(got, "; "); text != c.want {
+				t.Errorf("links = %q, want %q", text, c.want)
+			}
+			untold := slices.ContainsFunc(found, func(f cascade) bool { return !f.told() })
+			if untold != (c.want == "") {
+				t.Errorf("something is not told: %t, want it where there is no link", untold)
+			}
+		})
 	}
 }
 

@@ -29,7 +29,7 @@ func newCounters(relations int) *counters {
 
 // skip counts a row that is no edge.
 func (c *counters) skip(r indexer.RelationID, key, value binlog.Value) {
-	if key.State == binlog.Negative || value.State == binlog.Negative {
+	if isNegative(key, value) {
 		c.skippedNegative[r].Add(1)
 		return
 	}

@@ -159,6 +159,9 @@ func (f *Follower) takeGroup() {
 			f.look(r, n)
 		}
 	}
+	if g.cascades && g.spilled == 0 {
+		f.doubtBehindLinks(g.changes, g.mark)
+	}
 	if g.late && f.server.kind == gtid.Maria {
 		for _, r := range f.assembler.follows {
 			if seen := time.Now().Add(lateCommit); r.due && r.rest.Before(seen) {

@@ -90,12 +90,12 @@ func NewFollower(o Options) (*Follower, error) {
 		logger:    o.Logger,
 		heartbeat: heartbeat,
 		tracker:   gtid.NewTracker(gtid.Position{}),
-		counters:  newCounters(len(o.Relations)),
+		counters:  newCounters(len(o.Relations) + maxLinks),
 		retry:     backoff.NewExponentialBackOff(),
 		rescans:   newRescans(),
 		unsettled: true,
-		asked:     make([]atomic.Bool, len(o.Relations)),
-		textKeys:  make([]atomic.Bool, len(o.Relations)),
+		asked:     make([]atomic.Bool, len(o.Relations)+maxLinks),
+		textKeys:  make([]atomic.Bool, len(o.Relations)+maxLinks),
 	}
 	f.retry.InitialInterval, f.retry.MaxInterval = 200*time.Millisecond, 15*time.Second
 	f.fresh = &freshness{
@@ -119,6 +119,9 @@ func NewFollower(o Options) (*Follower, error) {
 			}
 		}
 		f.assembler.follows = append(f.assembler.follows, follow)
+	}
+	for _, l := range o.Links {
+		f.assembler.follows = append(f.assembler.follows, restoreLink(indexer.RelationID(len(f.assembler.follows)), l))
 	}
 	if o.Bookmark == nil {
 		return f, nil
@@ -190,7 +193,7 @@ func (f *Follower) step(ctx context.Context) error {
 // serving says that a relation has contents worth serving.
 func (f *Follower) serving() bool {
 	for _, r := range f.assembler.follows {
-		if r.state != indexer.Loading {
+		if r.state != indexer.Loading && !r.link {
 			return true
 		}
 	}

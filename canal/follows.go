@@ -30,7 +30,16 @@ type follow struct {
 	rest    time.Time // when the next may begin: it must not be all that the source does
 	defined bool      // the table's definition is known, though the table is due
 	halted  string    // why
-	read    bool      // its table was read once: there is something to serve
+
+	cascades map[tableKey][]cascade // by its tables: what rows of others do to it
+
+	// Of a link, see link.go: what hangs on it, and whether it was given up since
+	// nothing does.
+	link       bool
+	dependents []dependent
+	retired    bool
+
+	read bool // its table was read once: there is something to serve
 
 	// counted says that several rows may hold the same edge, so that the index
 	// counts them: the table has no unique key within the two columns, or the
@@ -132,7 +141,7 @@ func (a *assembler) doubtAll(reason string) {
 // doubtDescendants doubts the relations that rows of an ancestor are something to.
 func (a *assembler) doubtDescendants(key tableKey, reason string) {
 	for _, c := range a.cascades[key] {
-		a.doubt(c.relation, fmt.Sprintf("%s, on which its rows depend: %s", c.ancestor, reason))
+		a.doubtKin(c.relation, fmt.Sprintf("%s, on which its rows depend: %s", c.ancestor, reason))
 	}
 }
 
@@ -213,12 +222,15 @@ func (a *assembler) followTables() {
 			patterns = append(patterns, f.pattern())
 		}
 	}
-	for _, t := range a.tables {
-		for i := range t.cascades {
-			c := &t.cascades[i]
-			key := a.keyOf(c.ancestor.Schema, c.ancestor.Name)
-			a.cascades[key] = append(a.cascades[key], c)
-			tables = append(tables, statement.Table{Schema: c.ancestor.Schema, Name: c.ancestor.Name})
+	for _, f := range a.follows {
+		for _, t := range f.tablesOf() {
+			found := f.cascades[a.keyOf(t.Schema, t.Name)]
+			for i := range found {
+				c := &found[i]
+				key := a.keyOf(c.ancestor.Schema, c.ancestor.Name)
+				a.cascades[key] = append(a.cascades[key], c)
+				tables = append(tables, statement.Table{Schema: c.ancestor.Schema, Name: c.ancestor.Name})
+			}
 		}
 	}
 	for id, m := range a.maps {

@@ -40,6 +40,9 @@ func (k foreignKey) acts() bool { return acts(k.onDelete) || acts(k.onUpdate) }
 // parent's from being changed.
 func acts(rule string) bool { return rule != "RESTRICT" && rule != "NO ACTION" }
 
+// deletes says whether rows of the child are deleted with the parent's.
+func (k foreignKey) deletes() bool { return k.onDelete == "CASCADE" }
+
 // has says whether the foreign key is made of the column, among others. MySQL
 // doubles a quote within a name, MariaDB does not do so here.
 func (k foreignKey) has(column string) bool {

@@ -132,6 +132,9 @@ func (f *Follower) nextPart(ctx context.Context) error {
 			return nil
 		}
 		a.counters.hugeApplied.Add(uint64(len(f.changes) - start))
+		if a.group.cascades {
+			f.doubtBehindLinks(f.changes[start:], a.group.mark)
+		}
 		if slices.Contains(leftOut, true) {
 			f.changes = f.without(start, func(r *follow) bool { return leftOut[r.id] })
 		}

@@ -23,7 +23,7 @@ func (k *kith) doubted(name string, words ...string) {
 	defer k.mu.Unlock()
 	var reasons []string
 	for _, m := range k.moves {
-		if k.options.Relations[m.Relation].Name != name || m.State != indexer.Stale {
+		if k.isLink(m.Relation) || k.options.Relations[m.Relation].Name != name || m.State != indexer.Stale {
 			continue
 		}
 		reasons = append(reasons, m.Reason)
@@ -40,7 +40,7 @@ func (k *kith) trusted(name string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, m := range k.moves {
-		if k.options.Relations[m.Relation].Name == name && (m.State == indexer.Stale || m.State == indexer.Halted) {
+		if !k.isLink(m.Relation) && k.options.Relations[m.Relation].Name == name && (m.State == indexer.Stale || m.State == indexer.Halted) {
 			k.t.Errorf("relation %s was %s because %q, want live all the time", name, m.State, m.Reason)
 		}
 	}

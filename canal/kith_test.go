@@ -175,7 +175,7 @@ func (k *kith) resume() canal.Options {
 	k.t.Helper()
 	o := k.options
 	o.Bookmark = k.bookmark()
-	o.States, o.Loaded = nil, nil
+	o.States, o.Loaded, o.Links = nil, nil, k.index.Links()
 	for _, r := range k.index.Status() {
 		o.States, o.Loaded = append(o.States, r.State), append(o.Loaded, true)
 	}
@@ -244,6 +244,23 @@ func (k *kith) covers(position string) bool {
 		k.t.Fatal(err)
 	}
 	return covers
+}
+
+// isLink says that a relation is none of those that are configured.
+func (k *kith) isLink(id indexer.RelationID) bool { return int(id) >= len(k.options.Relations) }
+
+// linked waits until all links are live, or given up.
+func (k *kith) linked() {
+	k.t.Helper()
+	k.catchUp()
+	k.wait("links are live", func() bool {
+		for _, r := range k.index.Links() {
+			if r.State == indexer.Stale || r.State == indexer.Loading && r.Reason == "" {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // catchUp waits until everything committed by now is applied and no relation

@@ -109,7 +109,7 @@ func (f *Follower) mates(r *follow, t *table) []*follow {
 	_, columns := t.loadIndex(r.Key, r.Value)
 	group := []*follow{r}
 	for _, other := range f.assembler.followsOf(f.assembler.key(r)) {
-		if other != r && other.due && !other.read && other.state == indexer.Loading && !counts(other.Relation, t) &&
+		if other != r && other.due && !other.link && !other.read && other.state == indexer.Loading && !counts(other.Relation, t) &&
 			within(columns, other.Key, other.Value) && other.lanes.same(r.lanes) && !time.Now().Before(other.rest) &&
 			t.check(other.Relation, f.server) == nil && t.checkWhere(other, f.server) == nil {
 			group = append(group, other)

@@ -35,6 +35,9 @@ type Options struct {
 	States   []indexer.State
 	Loaded   []bool // which relations' contents were
 
+	// Links are those that the index was loaded with, see indexer.Index.Links.
+	Links []indexer.RelationStatus
+
 	// Heartbeat is how often an idle source shows that it is there, at least. A
 	// source silent for three heartbeats is taken for dead, and one silent for half
 	// of one has a lag. 0 means one second.

@@ -50,6 +50,9 @@ func (s *rescan) readEdges(ctx context.Context, q queryer, dst []indexer.Edge, r
 		if err != nil {
 			return p, fmt.Errorf("read table %s again: %w", s.table, err)
 		}
+		if s.link && isNegative(row.values[e.key], row.values[e.value]) {
+			return p, errNegative
+		}
 		p.rows++
 		p.last = indexer.Edge{Key: row.values[e.key].Bits, Value: row.values[e.value].Bits}
 		if passes {
@@ -59,6 +62,9 @@ func (s *rescan) readEdges(ctx context.Context, q queryer, dst []indexer.Edge, r
 	return p, result.Err()
 }
 
+// errNegative says that a table cannot be linked.
+var errNegative = errors.New("it has negative numbers, which cannot be told over several levels")
+
 // query returns the statement that reads columns of the next rows. It passes over those that
 // are no edge: a comparison with NULL is not true, and negative numbers are no
 // ids. Written out with OR, the condition is a range of the index, which that of
@@ -66,6 +72,9 @@ func (s *rescan) readEdges(ctx context.Context, q queryer, dst []indexer.Edge, r
 func (s *rescan) query(columns string, rows int) string {
 	key, value := quote(s.Key), quote(s.Value)
 	where := []string{key + " >= 0", value + " >= 0"}
+	if s.link { // whose negative numbers must not be passed over
+		where = []string{key + " IS NOT NULL", value + " IS NOT NULL"}
+	}
 	order := make([]string, len(s.columns))
 	for i, c := range s.columns {
 		order[i] = quote(c)

@@ -16,6 +16,7 @@ type edgePlan struct {
 	relation   indexer.RelationID
 	key, value int
 	symmetric  bool   // and the same edge the other way
+	link       bool   // it is one
 	where      *where // which rows have an edge; nil for all
 
 	// failed is why the relation is in doubt after a row of the event that is read:
@@ -70,7 +71,7 @@ func newRowPlan(t *table, followed []*follow, cascades []*cascade, m *binlog.Tab
 	p := &rowPlan{}
 	var ordinals []int
 	for _, f := range followed {
-		e := edgePlan{relation: f.id, symmetric: f.Symmetric}
+		e := edgePlan{relation: f.id, symmetric: f.Symmetric, link: f.link}
 		for _, c := range []struct {
 			name  string
 			place *int
@@ -235,13 +236,22 @@ func (p *rowPlan) appendInsert(dst []indexer.Change, e *edgePlan, after []binlog
 		return dst, err
 	}
 	if !isID(key) || !isID(value) {
-		c.skip(e.relation, key, value)
-		return dst, nil
+		return dst, e.skip(key, value, c)
 	}
 	if passes, err := p.passes(e, after, nil, "an inserted"); !passes {
 		return dst, err
 	}
 	return e.appendChange(dst, indexer.Add, key, value), nil
+}
+
+// skip passes over a row that is no edge. A link cannot do without negative
+// numbers.
+func (e *edgePlan) skip(key, value binlog.Value, c *counters) error {
+	c.skip(e.relation, key, value)
+	if e.link && isNegative(key, value) {
+		return errNegative
+	}
+	return nil
 }
 
 // inserted returns a column of an inserted row: the default where the image
@@ -283,10 +293,12 @@ func (p *rowPlan) appendUpdate(dst []indexer.Change, e *edgePlan, before, after 
 		return dst, nil
 	}
 	had, has := isID(oldKey) && isID(oldValue), isID(key) && isID(value)
-	if !has && !same {
-		c.skip(e.relation, key, value)
-	}
 	var err error
+	if !has && !same {
+		if err = e.skip(key, value, c); err != nil {
+			return dst, err
+		}
+	}
 	if had {
 		if had, err = p.passes(e, nil, before, "an updated"); err != nil {
 			return dst, err

@@ -98,6 +98,14 @@ func (j *journal) of(relation string) []uint64 {
 	return slices.Sorted(maps.Keys(j.keys[relation]))
 }
 
+// name returns the name of a relation, one that is not configured for links.
+func (t *tap) name(id indexer.RelationID) string {
+	if int(id) < len(t.relations) {
+		return t.relations[id].Name
+	}
+	return indexer.LinkPrefix
+}
+
 func (t *tap) Next(ctx context.Context) (indexer.Batch, error) {
 	b, err := t.Follower.Next(ctx)
 	if seen := t.seen.Load(); seen != nil {
@@ -105,17 +113,17 @@ func (t *tap) Next(ctx context.Context) (indexer.Batch, error) {
 	}
 	for _, r := range b.Readings {
 		for _, e := range r.Edges {
-			t.journal.add(t.relations[r.Relation].Name, e.Key)
+			t.journal.add(t.name(r.Relation), e.Key)
 		}
 	}
 	for _, c := range b.Changes {
-		t.journal.add(t.relations[c.Relation].Name, c.Key)
+		t.journal.add(t.name(c.Relation), c.Key)
 		if c.Op == indexer.MoveKey {
-			t.journal.add(t.relations[c.Relation].Name, c.Value)
+			t.journal.add(t.name(c.Relation), c.Value)
 		}
 	}
 	for _, m := range b.Transitions {
-		t.journal.move(t.relations[m.Relation].Name, m)
+		t.journal.move(t.name(m.Relation), m)
 	}
 	return b, err
 }
@@ -185,6 +193,7 @@ func startProcess(o canal.Options, dir string, j *journal) (_ *process, err erro
 	for _, r := range k.index.Status() {
 		o.States = append(o.States, r.State)
 	}
+	o.Links = k.index.Links()
 	follower, err := canal.NewFollower(o)
 	if err != nil {
 		return nil, errors.Join(err, k.directory.Close())

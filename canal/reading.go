@@ -38,6 +38,7 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 	if isDenied {
 		return denied
 	}
+	f.retireLinks()
 	if r.many() {
 		a.own(r, namesOf(tables))
 	}
@@ -70,7 +71,7 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 	case view != nil:
 		f.count(r, counted)
 		f.beginView(s, view)
-	case !r.read:
+	case !r.read && !r.link: // their negative numbers must not be passed over
 		s.load, err = f.beginLoad(ctx, s.table, f.mates(r, s.table), guess)
 	default:
 		f.beginInPlace(s)

@@ -135,8 +135,9 @@ func (f *Follower) followOn(ctx context.Context) error {
 	return nil
 }
 
-// next returns the relation that is to be read, or looked at, next.
-func (s *rescans) next(follows []*follow, now time.Time) *follow {
+// next returns the relation that is to be read, or looked at, next: links first,
+// since others may have to be read again as long as they are not known.
+func (s *rescans) next(follows []*follow, now time.Time) (next *follow) {
 	for _, r := range follows {
 		if s.looks(r, now) {
 			return r
@@ -146,11 +147,11 @@ func (s *rescans) next(follows []*follow, now time.Time) *follow {
 		return s.active.follow
 	}
 	for _, r := range follows {
-		if r.due && !now.Before(r.rest) {
-			return r
+		if r.due && !now.Before(r.rest) && (next == nil || r.link && !next.link) {
+			next = r
 		}
 	}
-	return nil
+	return next
 }
 
 // adapt makes parts as large as can be read in the time that they may take.
@@ -271,6 +272,10 @@ func (f *Follower) readPart(ctx context.Context, r *follow) error {
 	}
 	if r.reached == nil || *r.reached != lastEdge {
 		p, err := f.shownEdges(ctx, s)
+		if errors.Is(err, errNegative) {
+			f.halt(r, err)
+			return nil
+		}
 		if err != nil {
 			return err
 		}

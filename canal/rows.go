@@ -135,7 +135,7 @@ func (a *assembler) cascade(plans []cascadePlan, before, after []binlog.Value) {
 		a.group.changes = changes
 		a.group.cascades = a.group.cascades || len(changes) > n
 		if doubtful != "" {
-			a.doubt(p.relation, doubtful)
+			a.doubtKin(p.relation, doubtful)
 		}
 	}
 }

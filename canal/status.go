@@ -230,7 +230,9 @@ func (f *Follower) Status() Status {
 	s.Reconnects = maps.Clone(f.fresh.reconnect)
 	if s.Stage == Following {
 		for _, r := range f.fresh.reading {
-			s.Rescans[r].Running = true
+			if int(r) < len(s.Rescans) { // no link
+				s.Rescans[r].Running = true
+			}
 		}
 		if len(f.fresh.reading) > 0 && f.fresh.unserved {
 			s.Stage = Snapshot

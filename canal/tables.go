@@ -57,7 +57,7 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 		}
 		switch {
 		case unfit[r] == nil:
-		case r.state == indexer.Loading && !f.checked:
+		case r.state == indexer.Loading && !f.checked && !r.link:
 			faults = append(faults, unfit[r])
 		case r.state != indexer.Halted:
 			f.halt(r, unfit[r])
@@ -65,7 +65,9 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 	}
 	for _, g := range groups {
 		fit := slices.DeleteFunc(g.follows, func(r *follow) bool { return unfit[r] != nil })
-		if t := f.recognize(g, fit); t != nil && reading && len(fit) > 0 {
+		t := f.recognize(g, fit)
+		fit = slices.DeleteFunc(fit, func(r *follow) bool { return r.link }) // which are read by rescans
+		if t != nil && reading && len(fit) > 0 {
 			st, err := newSnapshotTable(t, fit)
 			if err != nil {
 				return nil, err
@@ -77,6 +79,7 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 		return nil, &refusal{errors.Join(faults...)}
 	}
 	f.checked = true
+	f.retireLinks()
 	a.followTables()
 	// Those of which no relation is counted are loaded while the stream is followed.
 	return slices.DeleteFunc(read, func(t *snapshotTable) bool { return !t.counted }), nil
@@ -134,6 +137,10 @@ func (f *Follower) examine(ctx context.Context, q queryer, s *server, name state
 		}
 	}
 	if s.logsCascades() {
+		for _, r := range f.assembler.followsWith(t, group) {
+			delete(r.cascades, f.assembler.keyOf(t.Schema, t.Name))
+			f.depend(r, nil)
+		}
 		return t, unfit, nil
 	}
 	t.Foreign = t.actingKeys()
@@ -181,6 +188,9 @@ func (f *Follower) byTable() []tableGroup {
 	var groups []tableGroup
 	place := make(map[tableKey]int)
 	for _, r := range f.assembler.follows {
+		if r.retired {
+			continue
+		}
 		for _, t := range r.tablesOf() {
 			key := f.assembler.keyOf(t.Schema, t.Name)
 			i, ok := place[key]

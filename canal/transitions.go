@@ -103,6 +103,10 @@ func (f *Follower) halt(r *follow, fault error) {
 	f.assembler.planAll(r)
 	reason = f.told(r, reason) + ". It goes on by itself once the table fits again"
 	f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: r.orLoading(indexer.Halted), Reason: reason})
+	if r.link {
+		f.logger.Warn("rows cannot be followed over several levels: tables are read again instead", "link", r.Name, "reason", reason)
+		return
+	}
 	f.logger.Error("relation is halted: it is no longer followed, and its answers say so", "relation", r.Name, "reason", reason)
 }
 

@@ -72,6 +72,7 @@ func newService(c *config.Config, logger *slog.Logger) (_ *service, err error) {
 	for _, r := range s.index.Status() {
 		options.States = append(options.States, r.State)
 	}
+	options.Links = s.index.Links()
 	if s.follower, err = canal.NewFollower(options); err != nil {
 		return nil, err
 	}
@@ -184,8 +185,9 @@ func (s *service) run(ctx context.Context) error {
 // prove has the tables read again of which the checkpoint is damaged.
 func (s *service) prove(ctx context.Context) {
 	s.directory.Prove(ctx, func(name string) {
-		relation, _ := s.index.Relation(name)
-		s.follower.Rescan(relation)
+		if relation, ok := s.index.Relation(name); ok { // and no link, whose damage the applier tells
+			s.follower.Rescan(relation)
+		}
 	})
 }
 

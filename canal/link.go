@@ -1,0 +1,250 @@
+package canal
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/kithdb/kith/canal/binlog"
+	"github.com/kithdb/kith/indexer"
+)
+
+// Rows that are gone over several levels (an organisation, with it its users,
+// with them whom they follow) are told by links: relations of the tables in
+// between that nobody is served, see indexer.Link. One of users has the ids of
+// the users of each organisation. They are followed and read again as every other
+// relation, before all others, from the first row on by a rescan: until a link is
+// live, a row that it should tell of has the relations read again that depend on
+// it.
+//
+// A link holds no negative numbers. A table that has some cannot be linked.
+
+// maxLinks bounds the links of a Follower. Where more are needed, tables are read
+// again instead.
+const maxLinks = 64
+
+// dependent is a relation that hangs on a link, see indexer.Dependent.
+type dependent struct {
+	*follow
+	gone, moved indexer.Op
+}
+
+// need is a link that a relation needs: from a column of a table that refers to
+// another to one by which a row of the table is known.
+type need struct {
+	table       *table
+	key, value  string // columns
+	relation    *follow
+	gone, moved indexer.Op
+}
+
+// changedBy says whether a foreign key of the child does harm, when a row of the
+// parent is deleted, and when it is changed.
+func (h harm) changedBy(k foreignKey) (deletion, update bool) {
+	if k.deletes() {
+		return h.deletion, acts(k.onUpdate) && h.touches(k)
+	}
+	return acts(k.onDelete) && h.touches(k), acts(k.onUpdate) && h.touches(k)
+}
+
+// told says that the relation's columns tell what rows of the ancestor do.
+func (c *cascade) told() bool { return c.onDelete != untold && c.onUpdate != untold }
+
+// linkParents asks for links that tell which rows of the ancestor are changed by
+// its own foreign keys. It says whether they tell of all that can be linked.
+func (c *cascade) linkParents(harm harm, link func(need) bool) bool {
+	value := c.key.references[0]
+	drop, move := c.ops()
+	n := need{table: c.ancestor, value: value, relation: c.relation}
+	switch c.onDelete {
+	case drops:
+		n.gone = drop
+	case deletes:
+		n.gone = indexer.DeleteKey
+	}
+	switch c.onUpdate {
+	case drops:
+		n.moved = drop
+	case moves:
+		n.moved = move
+	}
+	if i, ok := n.table.column(value); !ok || !isInteger(n.table.Columns[i].Type) || n.table.computes(value) {
+		return false
+	}
+	for _, k := range n.table.foreign {
+		deletion, update := harm.changedBy(k)
+		if !deletion && !update || !n.table.links(k) {
+			continue
+		}
+		if n.key = k.own[0]; !link(n) {
+			return false
+		}
+	}
+	return true
+}
+
+// linkOwn asks for a link that tells which rows of the relation's own table are
+// deleted by a foreign key of another column. It can be had if the relation's key
+// or value alone tells the row.
+func (c *cascade) linkOwn(t *table, link func(need) bool) bool {
+	r := c.relation
+	if counts(r.Relation, t) || !t.links(c.key) || containsFold([]string{r.Key, r.Value}, c.key.own[0]) {
+		return false
+	}
+	n := need{table: t, key: c.key.own[0], relation: r}
+	switch {
+	case t.uniqueWithin(r.Key, r.Key):
+		n.value, n.gone = r.Key, indexer.DropKey
+	case t.uniqueWithin(r.Value, r.Value):
+		n.value, n.gone = r.Value, indexer.DropValue
+	default:
+		return false
+	}
+	return !t.computes(n.value) && link(n)
+}
+
+// links says whether a link can be made of a foreign key of the table.
+func (t *table) links(k foreignKey) bool {
+	if len(k.own) != 1 || t.kind != "BASE TABLE" || strings.Contains(t.Schema, ".") {
+		return false
+	}
+	i, ok := t.column(k.own[0])
+	return ok && isInteger(t.Columns[i].Type) && !t.Columns[i].generated
+}
+
+// linkFor returns the link that is needed, a new one if there is none, or nil if
+// there are too many.
+func (f *Follower) linkFor(n need) *follow {
+	a := f.assembler
+	for _, r := range a.followsOf(a.keyOf(n.table.Schema, n.table.Name)) {
+		if !r.link || !strings.EqualFold(r.Key, n.key) || !strings.EqualFold(r.Value, n.value) {
+			continue
+		}
+		if r.retired {
+			r.retired, r.state, r.due, r.reached, r.read = false, indexer.Loading, true, nil, false
+		}
+		return r
+	}
+	if len(a.follows) == len(f.o.Relations)+maxLinks {
+		return nil
+	}
+	text := strings.Join([]string{n.table.Schema, n.table.Name, n.key, n.value}, "\x00")
+	r := newLink(indexer.RelationID(len(a.follows)), indexer.Loading, Relation{
+		Name:   fmt.Sprintf("%s%016x", indexer.LinkPrefix, xxhash.Sum64String(text)),
+		Schema: n.table.Schema, Table: n.table.Name, Key: n.key, Value: n.value,
+	})
+	a.follows = append(a.follows, r)
+	f.logger.Info("rows of another table are followed, with which those of relations change", "link", r.Name,
+		"table", n.table.String(), "key", r.Key, "value", r.Value, "relation", n.relation.Name)
+	return r
+}
+
+func newLink(id indexer.RelationID, state indexer.State, r Relation) *follow {
+	return &follow{Relation: r, id: id, state: state, due: state != indexer.Live, read: state != indexer.Loading, link: true}
+}
+
+// restoreLink returns a link as the index was loaded with it.
+func restoreLink(id indexer.RelationID, status indexer.RelationStatus) *follow {
+	schema, table, _ := strings.Cut(status.Table, ".")
+	return newLink(id, status.State, Relation{Name: status.Name, Schema: schema, Table: table, Key: status.Key, Value: status.Value})
+}
+
+// depend makes the relation depend on the links that it needs, and on no others.
+func (f *Follower) depend(r *follow, needs []need) {
+	for _, link := range f.links() {
+		link.dependents = slices.DeleteFunc(link.dependents, func(d dependent) bool { return d.follow == r })
+	}
+	for _, n := range needs {
+		link := f.linkFor(n)
+		if d := (dependent{r, n.gone, n.moved}); !slices.Contains(link.dependents, d) {
+			link.dependents = append(link.dependents, d)
+		}
+	}
+}
+
+// links returns the links that there are.
+func (f *Follower) links() []*follow { return f.assembler.follows[len(f.o.Relations):] }
+
+// tellLinks has the index know all links and what depends on them.
+func (f *Follower) tellLinks() {
+	f.batch.links = f.batch.links[:0]
+	for _, r := range f.links() {
+		told := indexer.Link{ID: r.id, Definition: indexer.Relation{Name: r.Name, Table: r.Schema + "." + r.Table, Key: r.Key, Value: r.Value}}
+		for _, d := range r.dependents {
+			told.Dependents = append(told.Dependents, indexer.Dependent{Relation: d.id, Gone: d.gone, Moved: d.moved})
+		}
+		f.batch.links = append(f.batch.links, told)
+	}
+}
+
+// retireLinks gives up the links that nothing depends on any more.
+func (f *Follower) retireLinks() {
+	for retired := true; retired; {
+		retired = false
+		for _, r := range f.links() {
+			if r.retired || len(r.dependents) > 0 {
+				continue
+			}
+			f.rescans.leave(r)
+			r.retired, retired = true, true
+			r.state, r.due, r.reached, r.since, r.converged = indexer.Halted, false, nil, nil, nil
+			f.changes = append(f.changes, indexer.Change{Relation: r.id, Op: indexer.Clear})
+			f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: indexer.Loading, Reason: "nothing depends on it"})
+			f.depend(r, nil)
+			r.cascades = nil
+		}
+	}
+	f.tellLinks()
+}
+
+// doubtKin doubts a relation and all that depend on it.
+func (a *assembler) doubtKin(f *follow, reason string) {
+	for _, r := range f.kin(nil) {
+		a.doubt(r, reason)
+	}
+}
+
+// kin appends the relation and those that depend on it to dst.
+func (f *follow) kin(dst []*follow) []*follow {
+	if slices.Contains(dst, f) {
+		return dst
+	}
+	dst = append(dst, f)
+	for _, d := range f.dependents {
+		dst = d.kin(dst)
+	}
+	return dst
+}
+
+// doubtBehindLinks doubts the relations behind links that a group asks for rows
+// that are gone, if a link on the way cannot tell, or if they have been read
+// without these rows already.
+func (f *Follower) doubtBehindLinks(changes []indexer.Change, m mark) {
+	for _, c := range changes {
+		link := f.assembler.follows[c.Relation]
+		if !link.link || !isCascade(c) || c.Op == indexer.MoveKey && !strings.EqualFold(link.Key, link.Value) {
+			continue
+		}
+		kin := link.kin(nil)
+		for _, r := range kin[1:] {
+			if r.hasSeen(m) {
+				f.doubt(r, "rows over several levels were deleted when the table was being read")
+			}
+		}
+		for _, unknown := range kin {
+			if !unknown.link || unknown.state == indexer.Live {
+				continue
+			}
+			for _, r := range unknown.kin(nil)[1:] {
+				f.doubt(r, fmt.Sprintf("it depends on rows of %s.%s that are not known at this moment", unknown.Schema, unknown.Table))
+			}
+		}
+	}
+}
+
+// isNegative says whether one of a row's two columns is no id but a number.
+func isNegative(key, value binlog.Value) bool {
+	return key.State == binlog.Negative || value.State == binlog.Negative
+}
