@@ -1,6 +1,8 @@
 package canal
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -112,6 +114,84 @@ func (t *table) links(k foreignKey) bool {
 	}
 	i, ok := t.column(k.own[0])
 	return ok && isInteger(t.Columns[i].Type) && !t.Columns[i].generated
+}
+
+// findCascades finds out which ancestors all relations of a table depend on, and
+// the links that they need. Of those of the group it notes why that cannot be
+// known; any other one is looked at by itself then.
+func (f *Follower) findCascades(ctx context.Context, q queryer, t *table, group []*follow, unfit []error) error {
+	read := make(map[string]*table)
+	load := func(schema, name string) (*table, error) {
+		if known := read[schema+"\x00"+name]; known != nil {
+			return known, nil
+		}
+		other, err := readTable(ctx, q, schema, name, f.o.User)
+		read[schema+"\x00"+name] = other
+		return other, err
+	}
+	of := make(map[*follow]*table)
+	var todo []*follow
+	follow := func(r *follow, t *table) {
+		if of[r] == nil {
+			of[r], todo = t, append(todo, r)
+		}
+	}
+	for _, r := range f.assembler.followsWith(t, group) {
+		if !r.retired {
+			follow(r, t)
+		}
+	}
+	for len(todo) > 0 {
+		r := todo[0]
+		todo = todo[1:]
+		var needs []need
+		found, err := of[r].cascadesOn(r, load, func(n need) bool {
+			link := f.linkFor(n)
+			if link != nil {
+				needs = append(needs, n)
+				follow(link, n.table)
+			}
+			return link != nil
+		})
+		refused, ok := errors.AsType[*refusal](err)
+		if err != nil && !ok {
+			return err
+		}
+		t.cascades = append(t.cascades, found...)
+		if err == nil {
+			r.hasCascades(f.assembler.keyOf(of[r].Schema, of[r].Name), found)
+			f.depend(r, needs)
+		} else {
+			f.refuseCascades(r, refused, group, unfit)
+		}
+		for _, c := range found {
+			f.logger.Debug("rows change with those of another table", "relation", r.Name, "table", c.ancestor.String(), "key", c.key.String())
+		}
+	}
+	f.tellLinks()
+	return nil
+}
+
+// hasCascades takes over what rows of other tables do to one of the relation's.
+func (f *follow) hasCascades(key tableKey, found []cascade) {
+	if f.cascades == nil {
+		f.cascades = make(map[tableKey][]cascade)
+	}
+	f.cascades[key] = found
+}
+
+// refuseCascades notes why it cannot be known what a relation depends on. A link
+// is looked at for all relations of the group.
+func (f *Follower) refuseCascades(r *follow, refused *refusal, group []*follow, unfit []error) {
+	i := slices.Index(group, r)
+	for j, member := range group {
+		if j == i || r.link && i < 0 {
+			unfit[j] = errors.Join(unfit[j], fmt.Errorf("relation %s cannot be read: %w", member.Name, refused.error))
+		}
+	}
+	if i < 0 && !r.link && r.state != indexer.Halted {
+		f.doubt(r, refused.Error())
+	}
 }
 
 // linkFor returns the link that is needed, a new one if there is none, or nil if
