@@ -176,9 +176,7 @@ func (a *assembler) define(tables ...*table) {
 	}
 	a.followTables()
 	for _, t := range tables {
-		fingerprint := t.Fingerprint
 		a.plan(a.keyOf(t.Schema, t.Name))
-		t.Fingerprint = fingerprint // of the next map: those that are known may be older than the definition
 	}
 }
 
@@ -197,7 +195,7 @@ func (a *assembler) shareAncestors(t *table) {
 func (a *assembler) plan(key tableKey) {
 	for id, m := range a.maps {
 		if m.key == key {
-			a.maps[id] = a.newMapped(m.TableMap)
+			a.maps[id] = a.newMapped(m.TableMap, false)
 		}
 	}
 }
@@ -235,7 +233,7 @@ func (a *assembler) followTables() {
 	}
 	for id, m := range a.maps {
 		if len(before[m.key])+len(a.cascades[m.key]) > 0 {
-			a.maps[id] = a.newMapped(m.TableMap)
+			a.maps[id] = a.newMapped(m.TableMap, false)
 		}
 	}
 	a.followed = statement.New(tables, a.fold, patterns...)

@@ -116,11 +116,10 @@ func (s *source) selectEdges(ctx context.Context, r canal.Relation) (map[[2]uint
 		return nil, err
 	}
 	for i, t := range tables {
-		tables[i] = fmt.Sprintf("SELECT `%s`, `%s` FROM %s WHERE `%[1]s` >= 0 AND `%[2]s` >= 0 AND (%[4]s)", r.Key, r.Value, t, condition(r.Where))
+		tables[i] = fmt.Sprintf("SELECT `%s` AS k, `%s` AS v FROM %s WHERE `%[1]s` >= 0 AND `%[2]s` >= 0 AND (%[4]s)", r.Key, r.Value, t, condition(r.Where))
 	}
 	rows, err := s.DB().QueryContext(ctx, fmt.Sprintf(
-		"SELECT CAST(`%s` AS CHAR), CAST(`%s` AS CHAR), COUNT(*) FROM (%s) AS every GROUP BY `%[1]s`, `%[2]s`",
-		r.Key, r.Value, strings.Join(tables, " UNION ALL ")))
+		"SELECT CAST(k AS CHAR), CAST(v AS CHAR), COUNT(*) FROM (%s) AS every GROUP BY k, v", strings.Join(tables, " UNION ALL ")))
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func (a *assembler) tableMap(e binlog.Event) error {
 	if len(a.maps) >= maxTableMaps {
 		clear(a.maps) // the source sends a table's map again in every statement
 	}
-	a.maps[m.ID] = a.newMapped(m)
+	a.maps[m.ID] = a.newMapped(m, true)
 	return nil
 }
 
@@ -41,7 +41,10 @@ func (a *assembler) tableMap(e binlog.Event) error {
 // tables than that.
 const maxTableMaps = 1 << 14
 
-func (a *assembler) newMapped(m *binlog.TableMap) *mapped {
+// newMapped plans how rows of a table map are decoded. One that is met in the
+// stream shows how rows of the table look from here on; those that are known may
+// be older than its definition.
+func (a *assembler) newMapped(m *binlog.TableMap, met bool) *mapped {
 	result := &mapped{TableMap: m, key: a.keyOf(m.Schema, m.Name)}
 	result.strangers = a.strangers(statement.Table{Schema: m.Schema, Name: m.Name})
 	t, cascades := a.tables[result.key], a.cascades[result.key]
@@ -62,7 +65,7 @@ func (a *assembler) newMapped(m *binlog.TableMap) *mapped {
 		// Those that depend on it may have looked at the table since it was altered.
 		result.plan, _ = newRowPlan(cascades[0].ancestor, nil, cascades, m)
 	}
-	if result.unfit == nil && t.Fingerprint == 0 && !a.catchingUp(result.key) {
+	if met && result.unfit == nil && t.Fingerprint == 0 && !a.catchingUp(result.key) {
 		t.Fingerprint = m.Fingerprint()
 	}
 	return result

@@ -84,7 +84,7 @@ func TestTableCheck(t *testing.T) {
 		{"engine in another spelling", func(t *table, _ *server) { t.engine = "innodb" }, ""},
 		{"another engine", func(t *table, _ *server) { t.engine = "MEMORY" }, "engine is MEMORY"},
 		{"view", func(t *table, _ *server) { t.kind = "VIEW" }, "it is a view"},
-		{"text", func(t *table, _ *server) { t.Columns[0].Type, t.Columns[0].full = "text", "text" }, "column k is text"},
+		{"text as value", func(t *table, _ *server) { t.Columns[1].Type, t.Columns[1].full = "text", "text" }, "column v is text"},
 		{"minimal images by id", func(t *table, s *server) {
 			t.primary = []string{"g"}
 			s.variables["binlog_row_image"] = "MINIMAL"
