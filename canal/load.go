@@ -289,7 +289,7 @@ func (l *load) close() {
 
 // progress tells how far the reading of tables is.
 type progress struct {
-	table  string // empty for several
+	table  string // or several, with commas between them
 	began  time.Time
 	before uint64 // rows that were read when it began
 	rows   uint64 // read so far, with those

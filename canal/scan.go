@@ -12,7 +12,11 @@ import (
 func (f *Follower) beginSnapshot() {
 	now := time.Now()
 	f.progress, f.scanning = progress{began: f.snapshot.opened, told: now}, nil
-	for _, t := range f.snapshot.tables {
+	for i, t := range f.snapshot.tables {
+		if i > 0 {
+			f.progress.table += ", "
+		}
+		f.progress.table += t.String()
 		f.progress.guess += t.guess
 		for _, e := range t.edges {
 			r := f.assembler.follows[e.relation]
