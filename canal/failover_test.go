@@ -152,9 +152,9 @@ func TestBinlogOfAnotherServerIsNotFollowed(t *testing.T) {
 		if a.Password() != b.Password() {
 			b.run(t, "", "ALTER USER '"+b.User()+"'@'%' IDENTIFIED BY '"+a.Password()+"'")
 		}
-		astray := int64(0) // the connection that leads to b, none
 		connections, reconnects := int64(1), uint64(0)
-		for ; astray <= connections; astray++ {
+		for i := int64(0); i <= connections; i++ {
+			astray := i // the connection that leads to b, none at first
 			board := newSwitchboard(t, func(n int64) string {
 				if n == astray {
 					return b.Address()
