@@ -107,8 +107,9 @@ func (f *Follower) restore(raw json.RawMessage) error {
 		f.tellTextKeys(t)
 	}
 	for i, r := range f.assembler.follows {
-		r.counted = r.state != indexer.Loading && slices.Contains(b.Counted, r.Name)
-		if r.state == indexer.Loading && i < len(f.o.Loaded) && f.o.Loaded[i] {
+		partly := r.state == indexer.Loading && i < len(f.o.Loaded) && f.o.Loaded[i]
+		r.counted = (r.state != indexer.Loading || partly) && slices.Contains(b.Counted, r.Name)
+		if partly {
 			r.lanes = b.Loads[r.Name]
 		}
 	}

@@ -107,7 +107,7 @@ func (f *Follower) heartbeatCame(e binlog.Event) error {
 	f.heartbeatAt(gtid.Coordinates{File: h.File, Offset: h.Position})
 	// MySQL also sends heartbeats while it passes over what we have already.
 	if f.tracker.Covers(f.ahead) {
-		f.fresh.idle(time.Now())
+		f.fresh.idle(f.stream.sentAfter(), time.Now())
 	}
 	return nil
 }

@@ -44,12 +44,13 @@ type Follower struct {
 	counters  *counters
 	assembler *assembler
 
-	started bool             // there is a position to go on from
-	opened  bool             // the source was reached since the process started
-	checked bool             // and every table was looked at
-	server  *server          // as it was when last seen, or as the bookmark tells
-	begin   fileBegin        // the binlog that was read last
-	end     gtid.Coordinates // of what is applied, in the binlog of the source; empty if unknown
+	started        bool             // there is a position to go on from
+	opened         bool             // the source was reached since the process started
+	checked        bool             // and every table was looked at
+	cascadesLogged bool             // by the source whose tables were looked at last
+	server         *server          // as it was when last seen, or as the bookmark tells
+	begin          fileBegin        // the binlog that was read last
+	end            gtid.Coordinates // of what is applied, in the binlog of the source; empty if unknown
 
 	db       *sql.DB   // open while a snapshot is read
 	snapshot *snapshot // being read

@@ -64,7 +64,7 @@ func (a *assembler) forgetChanges() {
 func (a *assembler) doubtTouched(reason string) {
 	for i, touched := range a.group.touched {
 		if touched {
-			a.doubt(a.follows[i], reason)
+			a.doubtKin(a.follows[i], reason)
 		}
 	}
 }
@@ -123,8 +123,14 @@ func (f *Follower) nextPart(ctx context.Context) error {
 			f.endParts()
 			return nil
 		case err != nil:
+			var lost []*follow
 			for i, r := range a.follows {
-				if a.group.touched[i] && !leftOut[i] {
+				if a.group.touched[i] {
+					lost = r.kin(lost)
+				}
+			}
+			for _, r := range lost {
+				if !leftOut[r.id] {
 					f.doubt(r, fmt.Sprintf("part of a huge transaction is lost: %v", err))
 				}
 			}

@@ -36,6 +36,16 @@ func newLanes(columns []string, least, greatest uint64) *lanes {
 	return &lanes{Columns: columns, Min: least, Max: greatest, Lanes: []*lane{{}}}
 }
 
+// clone returns the same lanes, of which nobody reads one.
+func (l *lanes) clone() *lanes {
+	c := *l
+	c.Lanes = make([]*lane, len(l.Lanes))
+	for i, old := range l.Lanes {
+		c.Lanes[i] = &lane{After: old.After, Upto: old.Upto}
+	}
+	return &c
+}
+
 // same says that two relations have come equally far.
 func (l *lanes) same(other *lanes) bool {
 	if l == nil || other == nil {

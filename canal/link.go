@@ -120,6 +120,7 @@ func (t *table) links(k foreignKey) bool {
 // the links that they need. Of those of the group it notes why that cannot be
 // known; any other one is looked at by itself then.
 func (f *Follower) findCascades(ctx context.Context, q queryer, t *table, group []*follow, unfit []error) error {
+	defer f.tellLinks() // new ones are followed from here on
 	read := make(map[string]*table)
 	load := func(schema, name string) (*table, error) {
 		if known := read[schema+"\x00"+name]; known != nil {
@@ -168,7 +169,6 @@ func (f *Follower) findCascades(ctx context.Context, q queryer, t *table, group 
 			f.logger.Debug("rows change with those of another table", "relation", r.Name, "table", c.ancestor.String(), "key", c.key.String())
 		}
 	}
-	f.tellLinks()
 	return nil
 }
 
@@ -309,8 +309,13 @@ func (f *Follower) doubtBehindLinks(changes []indexer.Change, m mark) {
 		}
 		kin := link.kin(nil)
 		for _, r := range kin[1:] {
-			if r.hasSeen(m) {
+			switch {
+			case r.hasSeen(m):
 				f.doubt(r, "rows over several levels were deleted when the table was being read")
+			case c.Op == indexer.MoveKey && r.state != indexer.Live: // see withoutCascadesInVain
+				f.doubt(r, "a foreign key has changed ids when the table was being read")
+			default:
+				f.rescans.dropParts(r)
 			}
 		}
 		for _, unknown := range kin {

@@ -66,7 +66,11 @@ const (
 func (f *Follower) beginLoad(ctx context.Context, t *table, group []*follow, guess uint64) (*load, error) {
 	first := group[0]
 	index, columns := t.loadIndex(first.Key, first.Value)
-	if first.lanes != nil && !slices.Equal(first.lanes.Columns, columns) { // another index is there
+	switch {
+	case first.lanes == nil:
+	case slices.Equal(first.lanes.Columns, columns):
+		first.lanes = first.lanes.clone() // others that have come as far may not be read with it
+	default: // another index is there
 		first.lanes = nil
 	}
 	if first.lanes == nil {
@@ -162,6 +166,9 @@ func (f *Follower) askForParts(ctx, whole context.Context, l *load) error {
 			shown = true
 		}
 		if err := f.askForPart(ctx, whole, l, lane); err != nil {
+			if len(l.parts) > 0 { // perhaps the account may not have more connections
+				return nil
+			}
 			return err
 		}
 	}
@@ -276,6 +283,16 @@ func (l *load) drop() {
 		p.close()
 	}
 	l.parts, l.made = nil, nil
+}
+
+// dropParts has the parts of a relation's table asked for again that are being
+// read, since what follows from a change of a link is not among the changes that
+// are made again behind them.
+func (s *rescans) dropParts(r *follow) {
+	if s.active != nil && s.active.load != nil && s.active.reads(r) {
+		s.active.load.drop()
+		s.rows = minPart // the next ones must be read before the next change
+	}
 }
 
 // close gives up the parts that are being read, and all connections.

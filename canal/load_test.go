@@ -197,3 +197,57 @@ func TestLoadTellsItsProgress(t *testing.T) {
 		}
 	})
 }
+
+// TestLoadThatBreaksOffAgainAndAgain ends the connections on which a table is read
+// for the first time, for two relations: what one of them has read alone in the
+// end must not be missed by the other.
+func TestLoadThatBreaksOffAgainAndAgain(t *testing.T) {
+	const rows, times = 60_000, 4
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		createFollowed(t, s, schema)
+		s.fill(t, schema, "t", 1000, rows)
+		o := s.options(t, schema, "t.a.b", "t.b.a")
+		ctx, cancel := context.WithCancel(context.Background())
+		ended, due := 0, uint64(1)
+		k := s.startUntil(t, ctx, cancel, o, newIndex(relationsOf(o)), func(status canal.Status) bool {
+			if read := status.Rows[0].Snapshot; ended < times && read >= due {
+				due = read + rows/10
+				ended++
+				s.endReaders(t)
+			}
+			return false
+		})
+		k.exact()
+		if ended == 0 {
+			t.Error("no reading was broken off")
+		}
+	})
+}
+
+// endReaders ends all connections of the follower's account but those on which
+// the binlog is sent.
+func (s *source) endReaders(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
+	defer cancel()
+	rows, err := s.DB().QueryContext(ctx, "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = ? AND COMMAND NOT LIKE 'Binlog Dump%'", s.User())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var ids []uint64
+	for rows.Next() {
+		var id uint64
+		if err := rows.Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids {
+		s.DB().ExecContext(ctx, fmt.Sprintf("KILL %d", id)) // it may have ended by itself
+	}
+}

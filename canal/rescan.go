@@ -123,12 +123,15 @@ func (f *Follower) followOn(ctx context.Context) error {
 		f.rescans.close()
 		f.halt(r, denied)
 	default:
-		f.rescans.close()
 		wait := f.rescans.retry.NextBackOff()
-		if again := now.Add(took + wait); r.rest.Before(again) {
-			r.rest = again // others go first
+		again := now.Add(took + wait)
+		for _, r := range f.rescans.together(r) {
+			if r.rest.Before(again) {
+				r.rest = again // others go first
+			}
 		}
-		r.lookAt = now.Add(took + wait)
+		f.rescans.close()
+		r.lookAt = again
 		f.rescans.rows = minPart
 		f.logger.Warn("a table could not be read again yet", "relation", r.Name, "error", err, "again_in", wait.Round(time.Millisecond))
 	}
@@ -152,6 +155,14 @@ func (s *rescans) next(follows []*follow, now time.Time) (next *follow) {
 		}
 	}
 	return next
+}
+
+// together returns the relations that are read with one.
+func (s *rescans) together(r *follow) []*follow {
+	if s.active != nil && s.active.load != nil {
+		return s.active.load.relations
+	}
+	return []*follow{r}
 }
 
 // adapt makes parts as large as can be read in the time that they may take.

@@ -55,7 +55,10 @@ func (f *Follower) connect(ctx context.Context) error {
 	f.assembler.fold, f.assembler.named = s.foldsNames(), s.namesColumns()
 	first := !f.checked
 	reading := !f.started && !f.serving()
-	tables, err := f.checkTables(ctx, db, s, reading, f.checked && was.logsCascades() != s.logsCascades())
+	tables, err := f.checkTables(ctx, db, s, reading, f.checked && f.cascadesLogged != s.logsCascades())
+	if err == nil {
+		f.cascadesLogged = s.logsCascades()
+	}
 	switch {
 	case err != nil:
 		return err

@@ -72,6 +72,7 @@ type freshness struct {
 	err       string
 	server    *server
 	current   bool      // the source has said that nothing is left, and nothing came since
+	said      time.Time // when it did, or before
 	once      bool      // it was caught up with since the start
 	at        time.Time // up to which, by our clock, the index has everything
 	heard     time.Time
@@ -93,7 +94,7 @@ const behind = 2 * time.Second
 func (f *freshness) lag(now time.Time) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.stage == Following && f.current && now.Sub(f.heard) < f.pulse {
+	if f.stage == Following && f.current && now.Sub(f.said) < f.pulse {
 		return 0
 	}
 	at := f.at
@@ -110,11 +111,15 @@ func (f *freshness) hear(now time.Time) {
 	f.heard = now
 }
 
-// idle notes that the source has nothing more to send.
-func (f *freshness) idle(now time.Time) {
+// idle notes that the source has said that it has nothing more to send, at that
+// time at least.
+func (f *freshness) idle(said, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.heard, f.at = now, now
+	f.heard, f.said = now, said
+	if said.After(f.at) {
+		f.at = said
+	}
 	f.current, f.once = true, true
 }
 

@@ -39,17 +39,27 @@ type stream struct {
 type patientSocket struct {
 	net.Conn
 	silence     time.Duration
+	empty       time.Time // when it last held nothing for certain: what is read next was sent later
 	interrupted atomic.Bool
 }
 
+// certainWait is how long a read has to wait to show that there was nothing to
+// read: one of what is there may stand still for a moment, too.
+const certainWait = 20 * time.Millisecond
+
 func (s *patientSocket) Read(b []byte) (int, error) {
-	if err := s.SetReadDeadline(time.Now().Add(s.silence)); err != nil {
+	asked := time.Now()
+	if err := s.SetReadDeadline(asked.Add(s.silence)); err != nil {
 		return 0, err
 	}
 	if s.interrupted.Load() { // after the deadline is set, which interrupt sets as well
 		return 0, os.ErrDeadlineExceeded
 	}
-	return s.Conn.Read(b)
+	n, err := s.Conn.Read(b)
+	if now := time.Now(); now.Sub(asked) >= certainWait || errors.Is(err, os.ErrDeadlineExceeded) {
+		s.empty = now
+	}
+	return n, err
 }
 
 // interrupt ends the wait under way and every later one.
@@ -97,8 +107,11 @@ const searching = time.Minute
 // heartbeat when it has nothing else, so that a silence means something.
 func (s *stream) found(silence time.Duration) { s.socket.silence = silence }
 
+// sentAfter returns a time before which the event that was read last was not sent.
+func (s *stream) sentAfter() time.Time { return s.socket.empty }
+
 func newStream(conn *client.Conn, socket net.Conn, silence time.Duration) *stream {
-	patient := &patientSocket{Conn: socket, silence: silence}
+	patient := &patientSocket{Conn: socket, silence: silence, empty: time.Now()}
 	return &stream{conn: conn, socket: patient, in: bufio.NewReaderSize(patient, readBuffer)}
 }
 

@@ -212,3 +212,32 @@ func TestStreamMakesRoomOnce(t *testing.T) {
 		t.Errorf("after it was given back, the next one has %d bytes, %v", len(packet), err)
 	}
 }
+
+// heldConn is a connection with bytes that have been there for a while, and then
+// with none.
+type heldConn struct {
+	net.Conn
+	held []byte
+}
+
+func (c *heldConn) SetReadDeadline(time.Time) error { return nil }
+
+func (c *heldConn) Read(b []byte) (int, error) {
+	n := copy(b, c.held)
+	if c.held = c.held[n:]; n == 0 {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return n, nil
+}
+
+// What was there already is not taken for just sent.
+func TestSocketKnowsWhenItWasEmpty(t *testing.T) {
+	before := time.Now().Add(-time.Hour)
+	s := &patientSocket{Conn: &heldConn{held: []byte("abc")}, silence: time.Second, empty: before}
+	if _, err := s.Read(make([]byte, 9)); err != nil || s.empty != before {
+		t.Errorf("after bytes that were there it was empty at %s, want %s; error %v", s.empty, before, err)
+	}
+	if _, err := s.Read(make([]byte, 9)); err == nil || !s.empty.After(before) {
+		t.Errorf("when there were none it was empty at %s, want now; error %v", s.empty, err)
+	}
+}

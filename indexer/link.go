@@ -88,13 +88,16 @@ func (x *Index) doubtDamaged() (drifts []Drift) {
 	return drifts
 }
 
-// doubtWith makes a relation and all that depend on it Stale.
+// doubtWith makes a relation and all that depend on it Stale. It tells of those
+// that are being read as well: what they have been given may be wrong.
 func (x *Index) doubtWith(drifts []Drift, id RelationID, reason string) []Drift {
 	r := x.all()[id]
-	if !r.isLive() {
+	if slices.ContainsFunc(drifts, func(d Drift) bool { return d.Relation == id && d.Reason == reason }) {
 		return drifts
 	}
-	r.setState(Stale, reason)
+	if r.isLive() {
+		r.setState(Stale, reason)
+	}
 	drifts = append(drifts, Drift{Relation: id, Reason: reason})
 	for _, d := range r.dependents {
 		drifts = x.doubtWith(drifts, d.Relation, reason)
