@@ -65,7 +65,7 @@ func TestLoadGoesOnAfterARestart(t *testing.T) {
 		k := s.start(t, o, index)
 		k.exact()
 		for i, of := range k.follower.Status().Rows {
-			if of.Snapshot > rows+10-read || of.Snapshot == 0 {
+			if of.Snapshot > rows+10-read || of.Snapshot == 0 && read < rows*9/10 { // else perhaps all were
 				t.Errorf("%d rows were read for relation %d after the restart, want those that were not among the %d before", of.Snapshot, i, read)
 			}
 		}

@@ -104,7 +104,15 @@ func (f *Follower) tryLocks(ctx context.Context, db *sql.DB) error {
 // What the relations have is served as stale. The readings of their tables that
 // they are due for begin there.
 func (f *Follower) startOver(ctx context.Context) error {
-	position, err := f.server.committed(ctx, f.db)
+	conn, err := f.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := f.server.checkSame(ctx, conn); err != nil { // the address may lead to several
+		return err
+	}
+	position, err := f.server.committed(ctx, conn)
 	if err != nil {
 		return err
 	}
