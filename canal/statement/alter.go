@@ -91,26 +91,18 @@ func (r *reading) addition() Kind {
 	} else if !r.tok.isSign('(') {
 		return Changes
 	}
-	for depth := 0; r.tok.kind != end; r.advance() {
-		switch {
-		case r.tok.isSign('('):
-			depth++
-		case r.tok.isSign(')'):
-			depth--
-		case r.tok.isSign(',') && depth == 0:
-			return Extends
-		case isAnyOf(r.tok, "PRIMARY", "UNIQUE", "KEY", "SERIAL", "REFERENCES", "CONSTRAINT", "FOREIGN", "INDEX",
-			"ROW", "SYSTEM", "VERSIONING", "PERIOD", "PARTITION", "PARTITIONING", "ENGINE"):
-			return Changes
-		}
+	if r.clause("PRIMARY", "UNIQUE", "KEY", "SERIAL", "REFERENCES", "CONSTRAINT", "FOREIGN", "INDEX",
+		"ROW", "SYSTEM", "VERSIONING", "PERIOD", "PARTITION", "PARTITIONING", "ENGINE") {
+		return Changes
 	}
 	return Extends
 }
 
 func isAnyOf(t token, keywords ...string) bool { return slices.ContainsFunc(keywords, t.is) }
 
-// clause goes to the comma behind a clause, or to the end.
-func (r *reading) clause() {
+// clause goes to the comma behind a clause, or to the end, and says whether it has
+// passed one of the keywords.
+func (r *reading) clause(keywords ...string) (found bool) {
 	for depth := 0; r.tok.kind != end; r.advance() {
 		switch {
 		case r.tok.isSign('('):
@@ -118,9 +110,12 @@ func (r *reading) clause() {
 		case r.tok.isSign(')'):
 			depth--
 		case r.tok.isSign(',') && depth == 0:
-			return
+			return found
+		case isAnyOf(r.tok, keywords...):
+			found = true
 		}
 	}
+	return found
 }
 
 // createIndex reads CREATE [UNIQUE ...] INDEX [IF NOT EXISTS] name [USING type] ON table ...
