@@ -77,6 +77,9 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 	}
 	b.Rescans, b.Loads = make(map[string]indexer.Edge), make(map[string]*lanes)
 	for _, r := range f.assembler.follows {
+		if slices.ContainsFunc(f.drifted, func(d doubt) bool { return d.Relation == r.id }) {
+			continue // it is going to be read from the beginning
+		}
 		if r.reached != nil && !r.aside {
 			b.Rescans[r.Name] = *r.reached
 		}

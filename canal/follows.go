@@ -52,6 +52,7 @@ type follow struct {
 	tables    map[tableKey]statement.Table
 	newcomers []newcomer
 	lookAt    time.Time
+	sequences map[tableKey]bool // that the pattern matches: MariaDB's, whose rows are no rows of ours
 
 	// A relation whose snapshot is ahead of the stream leaves out what the
 	// snapshot has seen already (since). One that has been read is Live when the

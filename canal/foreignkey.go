@@ -162,6 +162,24 @@ func (t *table) actingKeys() []string {
 			keys = append(keys, k.String())
 		}
 	}
-	slices.Sort(keys)
 	return keys
+}
+
+// ancestry returns the foreign keys by which rows of the table and of its
+// ancestors change, and where the columns of the ancestors stand that they refer
+// to: the stream may have yet to tell of what is different now.
+func (t *table) ancestry() []string {
+	keys := t.actingKeys()
+	for _, c := range t.cascades {
+		for _, k := range c.ancestor.actingKeys() {
+			keys = append(keys, c.ancestor.String()+" "+k)
+		}
+		for _, name := range c.key.references {
+			if i, ok := c.ancestor.column(name); ok {
+				keys = append(keys, fmt.Sprintf("%s %s is column %d, %s", c.ancestor, name, i, c.ancestor.Columns[i].full))
+			}
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/kithdb/kith/canal/statement"
@@ -106,7 +107,7 @@ func missingGrant(grants []grant, glob string) (lacks string, granted bool) {
 	most := -1 // how specific is the best that covers the pattern
 	for _, g := range grants {
 		if g.selects && g.like == "" {
-			most = max(most, len(glob)+1)
+			most = math.MaxInt // the servers add these to those on schemas
 		} else if g.selects && likeCovers(g.like, []rune(glob)) {
 			most = max(most, specific(g.like))
 		}

@@ -79,26 +79,27 @@ func recoverXA(ctx context.Context, conn *sql.Conn) (_ map[string]bool, err erro
 	return listed, rows.Err()
 }
 
-// awaitLimbo waits until the XA transactions that are listed now have gone. Those
-// that stay for longer than a commit takes are prepared.
-func (s *server) awaitLimbo(ctx context.Context, conn *sql.Conn) error {
+// awaitLimbo waits until the XA transactions that are listed now have gone, and
+// says whether they have. Those that stay for longer than a commit takes are
+// prepared, most probably. It takes a minute at most.
+func (s *server) awaitLimbo(ctx context.Context, conn *sql.Conn) (settled bool, err error) {
 	listed, err := recoverXA(ctx, conn)
 	if err != nil || len(listed) == 0 {
-		return err
+		return err == nil, err
 	}
 	patience, err := s.commitTime(ctx, conn)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for until := time.Now().Add(patience); len(listed) > 0 && time.Now().Before(until); {
 		select {
 		case <-time.After(time.Millisecond):
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 		still, err := recoverXA(ctx, conn)
 		if err != nil {
-			return err
+			return false, err
 		}
 		for xid := range listed {
 			if !still[xid] {
@@ -106,7 +107,7 @@ func (s *server) awaitLimbo(ctx context.Context, conn *sql.Conn) error {
 			}
 		}
 	}
-	return nil
+	return len(listed) == 0, nil
 }
 
 // commitTime returns for how long a commit may be in the binlog and not be
@@ -138,7 +139,7 @@ func (v *snapshot) openMaria(ctx context.Context, s *server) error {
 	if err != nil {
 		return err
 	}
-	if err := s.awaitLimbo(ctx, v.conn); err != nil {
+	if v.settled, err = s.awaitLimbo(ctx, v.conn); err != nil {
 		return err
 	}
 	if err := v.begin(ctx); err != nil {

@@ -163,12 +163,14 @@ func (f *Follower) findCascades(ctx context.Context, q queryer, t *table, group 
 			r.hasCascades(f.assembler.keyOf(of[r].Schema, of[r].Name), found)
 			f.depend(r, needs)
 		} else {
+			delete(r.cascades, f.assembler.keyOf(of[r].Schema, of[r].Name))
 			f.refuseCascades(r, refused, group, unfit)
 		}
 		for _, c := range found {
 			f.logger.Debug("rows change with those of another table", "relation", r.Name, "table", c.ancestor.String(), "key", c.key.String())
 		}
 	}
+	t.Foreign = t.ancestry()
 	return nil
 }
 
@@ -216,6 +218,9 @@ func (f *Follower) linkFor(n need) *follow {
 		Schema: n.table.Schema, Table: n.table.Name, Key: n.key, Value: n.value,
 	})
 	a.follows = append(a.follows, r)
+	for _, x := range a.prepared { // their changes were kept without it, and it does not see their rows
+		x.Doubts = append(x.Doubts, doubt{r.id, "an XA transaction was committed that was prepared before the link was known"})
+	}
 	f.logger.Info("rows of another table are followed, with which those of relations change", "link", r.Name,
 		"table", n.table.String(), "key", r.Key, "value", r.Value, "relation", n.relation.Name)
 	return r

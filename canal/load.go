@@ -115,11 +115,18 @@ func (f *Follower) mates(r *follow, t *table) []*follow {
 	for _, other := range f.assembler.followsOf(f.assembler.key(r)) {
 		if other != r && other.due && !other.link && !other.read && other.state == indexer.Loading && !counts(other.Relation, t) &&
 			within(columns, other.Key, other.Value) && other.lanes.same(r.lanes) && !time.Now().Before(other.rest) &&
-			t.check(other.Relation, f.server) == nil && t.checkWhere(other, f.server) == nil {
+			f.knowsCascades(other, t) && t.check(other.Relation, f.server) == nil && t.checkWhere(other, f.server) == nil {
 			group = append(group, other)
 		}
 	}
 	return group
+}
+
+// knowsCascades says that it is known what rows of other tables do to a relation
+// of the table, since this was looked at last.
+func (f *Follower) knowsCascades(r *follow, t *table) bool {
+	_, known := r.cascades[f.assembler.keyOf(t.Schema, t.Name)]
+	return known || f.server.logsCascades()
 }
 
 // readLoad takes the part that was asked for first, and asks for others. It ends
@@ -344,11 +351,20 @@ func perSecond(n uint64, d time.Duration) uint64 { return uint64(float64(n) / ma
 // awaitApplied waits until the source shows everything that is applied, also to
 // views that are opened later on other connections.
 func (f *Follower) awaitApplied(ctx context.Context, t *table) error {
-	conn := f.rescans.conn
-	if f.server.kind == gtid.Maria {
-		if settled, err := f.assembler.limbo.settle(ctx, conn); !settled || err != nil {
-			return errors.Join(errors.New("the source does not show yet what was committed by XA"), err)
-		}
+	if err := f.settleLimbo(ctx); err != nil {
+		return err
 	}
-	return f.server.awaitShown(ctx, conn, t, f.tracker.Position(), f.end)
+	return f.server.awaitShown(ctx, f.rescans.conn, t, f.tracker.Position(), f.end)
+}
+
+// settleLimbo makes sure that the source shows what the stream has brought of
+// commits by XA.
+func (f *Follower) settleLimbo(ctx context.Context) error {
+	if f.server.kind != gtid.Maria {
+		return nil
+	}
+	if settled, err := f.assembler.limbo.settle(ctx, f.rescans.conn); !settled || err != nil {
+		return errors.Join(errors.New("the source does not show yet what was committed by XA"), err)
+	}
+	return nil
 }

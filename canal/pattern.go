@@ -104,6 +104,7 @@ func (a *assembler) strangers(t statement.Table) []*follow {
 // come notes that a table may have come.
 func (a *assembler) come(t statement.Table, empty bool) {
 	for _, f := range a.strangers(t) {
+		delete(f.sequences, a.keyOf(t.Schema, t.Name))
 		a.group.newcomers = append(a.group.newcomers, newcomer{f.id, t, empty})
 	}
 }
@@ -127,24 +128,34 @@ func (f *Follower) listTables(ctx context.Context, q queryer, s *server, r *foll
 	if err := s.checkGrants(ctx, q, r.pattern(), f.o.User); err != nil {
 		return nil, err
 	}
-	rows, err := q.QueryContext(ctx, "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES "+
-		"WHERE TABLE_SCHEMA LIKE ? AND TABLE_NAME LIKE ? AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') "+
+	rows, err := q.QueryContext(ctx, "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE = 'SEQUENCE' FROM information_schema.TABLES "+
+		"WHERE TABLE_SCHEMA LIKE ? AND TABLE_NAME LIKE ? AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE') "+
 		"ORDER BY TABLE_SCHEMA, TABLE_NAME", likeOf(r.Schema), likeOf(r.Table))
 	if err != nil {
 		return nil, fmt.Errorf("list the tables of %s: %w", r.pattern(), err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	var tables []statement.Table
+	sequences := make(map[tableKey]bool)
 	for rows.Next() {
 		var t statement.Table
-		if err := rows.Scan(&t.Schema, &t.Name); err != nil {
+		var isSequence bool
+		if err := rows.Scan(&t.Schema, &t.Name, &isSequence); err != nil {
 			return nil, err
 		}
-		if f.assembler.matches(r, t) { // LIKE does not tell case
+		switch {
+		case !f.assembler.matches(r, t): // LIKE does not tell case
+		case isSequence:
+			sequences[f.assembler.keyOf(t.Schema, t.Name)] = true
+		default:
 			tables = append(tables, t)
 		}
 	}
-	return tables, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	r.sequences = sequences
+	return tables, nil
 }
 
 // findTables finds the tables of relations of many: those of the source where they

@@ -22,7 +22,7 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 		return err
 	}
 	if f.unsettled && f.server.kind == gtid.Maria {
-		if err := f.server.awaitLimbo(ctx, f.rescans.conn); err != nil {
+		if _, err := f.server.awaitLimbo(whole, f.rescans.conn); err != nil { // it has patience of its own
 			return err
 		}
 		f.unsettled = false
@@ -139,7 +139,9 @@ func (f *Follower) holdAgainstKnown(r *follow, t *table) *table {
 		}
 	} else if known != nil { // the stream may have yet to tell of it
 		for _, other := range group {
-			f.doubt(other, "the table is no longer defined as it was")
+			for _, r := range other.kin(nil) {
+				f.doubt(r, "the table is no longer defined as it was")
+			}
 		}
 	}
 	return t

@@ -66,8 +66,10 @@ const (
 	// Rows of a part: as many as are read in a twentieth of a second.
 	minPart, firstPart, maxPart = 500, 2000, 1 << 16
 	partTime                    = 50 * time.Millisecond
-	// partTimeout bounds how long the stream may have to wait for a part.
+	// partTimeout bounds how long the stream may have to wait for a part, and
+	// manyTimeout for the definitions of many tables.
 	partTimeout = 10 * time.Second
+	manyTimeout = 2 * time.Minute
 	// glance is how long the stream is waited for between two parts.
 	glance = time.Millisecond
 )
@@ -249,6 +251,7 @@ func (s *rescans) newConn(ctx context.Context, server *server) (_ *sql.Conn, err
 	for _, statement := range []string{
 		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 		"SET SESSION lock_wait_timeout = 1", // the stream waits as well
+		waitTimeout,
 		noTimeLimit(server),
 	} {
 		if _, err := conn.ExecContext(ctx, statement); err != nil {
@@ -266,7 +269,11 @@ func (f *Follower) readPart(ctx context.Context, r *follow) error {
 		return f.readView(ctx, s)
 	}
 	whole := ctx // a view lives longer than a part
-	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	timeout := partTimeout
+	if r.many() && f.rescans.active == nil {
+		timeout = manyTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := f.rescans.connect(ctx, &f.o, f.server); err != nil {
 		return err

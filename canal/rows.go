@@ -46,7 +46,8 @@ const maxTableMaps = 1 << 14
 // be older than its definition.
 func (a *assembler) newMapped(m *binlog.TableMap, met bool) *mapped {
 	result := &mapped{TableMap: m, key: a.keyOf(m.Schema, m.Name)}
-	result.strangers = a.strangers(statement.Table{Schema: m.Schema, Name: m.Name})
+	result.strangers = slices.DeleteFunc(a.strangers(statement.Table{Schema: m.Schema, Name: m.Name}),
+		func(f *follow) bool { return f.sequences[result.key] })
 	t, cascades := a.tables[result.key], a.cascades[result.key]
 	var follows []*follow
 	if t != nil {

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/kithdb/kith/canal/gtid"
+	"github.com/kithdb/kith/indexer"
 )
 
 // connect reaches the source, checks it, and opens the stream. If there is nothing
@@ -66,7 +68,8 @@ func (f *Follower) connect(ctx context.Context) error {
 		return f.follow(ctx)
 	case len(tables) > 0:
 		f.fresh.enter(Snapshot, nil)
-		if f.snapshot, err = f.openViewOf(ctx, db, tables, f.assembler.follows); err == nil {
+		isHalted := func(r *follow) bool { return r.state == indexer.Halted }
+		if f.snapshot, err = f.openViewOf(ctx, db, tables, slices.DeleteFunc(slices.Clone(f.assembler.follows), isHalted)); err == nil {
 			f.beginSnapshot()
 		}
 	default:

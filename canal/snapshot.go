@@ -41,6 +41,7 @@ type snapshot struct {
 	end       gtid.Coordinates // of the binlog when the view was opened, unknown without GTIDs
 	tables    []*snapshotTable
 	opened    time.Time // or a little before
+	settled   bool      // no XA transaction may be between the binlog and the view, see limbo.go
 
 	rows *sql.Rows // of tables[0], nil between two tables
 	row  *textRow  // the one that rows are at
@@ -75,6 +76,7 @@ func openSnapshot(ctx context.Context, db *sql.DB, s *server, tables []*snapshot
 	for _, statement := range []string{
 		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 		"SET SESSION net_write_timeout = 600",
+		waitTimeout,
 		"SET SESSION lock_wait_timeout = 10",
 		noTimeLimit(s),
 	} {
@@ -101,6 +103,9 @@ func openSnapshot(ctx context.Context, db *sql.DB, s *server, tables []*snapshot
 	}
 	return view, nil
 }
+
+// waitTimeout has a connection stay open that is silent while another one reads.
+const waitTimeout = "SET SESSION wait_timeout = 604800" // a week
 
 // noTimeLimit lifts the server's limit on how long a SELECT may take.
 func noTimeLimit(s *server) string {

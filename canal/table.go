@@ -231,9 +231,17 @@ func (t *table) check(r Relation, s *server) error {
 	if len(faults) > 0 {
 		return errors.Join(faults...)
 	}
-	if s.variables["binlog_row_image"] == "MINIMAL" && len(t.primary) > 0 && !containsFold(t.primary, r.Key, r.Value) {
+	key, _ := t.column(r.Key)
+	switch image, isBlob := s.variables["binlog_row_image"], t.Columns[key].isBlob(); {
+	case image == "MINIMAL" && len(t.primary) > 0 && !containsFold(t.primary, r.Key, r.Value):
+		cure := "'NOBLOB' (or 'FULL')"
+		if isBlob {
+			cure = "'FULL'"
+		}
 		fault("the source's binlog_row_image is MINIMAL, which leaves %s and %s out of deleted rows, since they are not in "+
-			"the primary key: SET GLOBAL binlog_row_image = 'NOBLOB' (or 'FULL')", r.Key, r.Value)
+			"the primary key: SET GLOBAL binlog_row_image = %s", r.Key, r.Value, cure)
+	case image == "NOBLOB" && isBlob && !containsFold(t.primary, r.Key):
+		fault("the source's binlog_row_image is NOBLOB, which leaves %s out of deleted rows: SET GLOBAL binlog_row_image = 'FULL'", r.Key)
 	}
 	return errors.Join(faults...)
 }

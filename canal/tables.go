@@ -143,7 +143,6 @@ func (f *Follower) examine(ctx context.Context, q queryer, s *server, name state
 		}
 		return t, unfit, nil
 	}
-	t.Foreign = t.actingKeys()
 	if err := f.findCascades(ctx, q, t, group, unfit); err != nil {
 		return nil, nil, err
 	}

@@ -64,6 +64,9 @@ func (f *Follower) lose(reason error) {
 	f.started = false
 	clear(f.assembler.tables)
 	clear(f.assembler.prepared)
+	for _, r := range f.assembler.follows {
+		r.defined = false
+	}
 	f.tracker.Set(gtid.Position{})
 	f.begin, f.end = fileBegin{}, gtid.Coordinates{}
 	f.doubtAll(f.assembler.follows, "the position was lost: "+reason.Error())

@@ -24,13 +24,20 @@ func (f *Follower) openView(ctx context.Context, r *follow, tables []*table) (*s
 		}
 		read = append(read, st)
 	}
+	if err := f.settleLimbo(ctx); err != nil {
+		return nil, err
+	}
 	view, err := f.openViewOf(ctx, f.rescans.db, read, []*follow{r})
 	if err != nil {
 		return nil, err
 	}
-	if applied := f.tracker.Position(); !view.start.Covers(applied) {
+	applied := f.tracker.Position()
+	if !view.start.Covers(applied) {
 		view.close()
 		return nil, fmt.Errorf("the source does not show yet what it has sent: it shows %s", view.start)
+	}
+	if !view.settled {
+		view.from = applied // what is committed by XA from here on may be missing
 	}
 	return view, nil
 }

@@ -174,6 +174,11 @@ func (c column) isText() bool {
 	return kind == filter.Text || kind == filter.Binary
 }
 
+// isBlob says that NOBLOB row images leave the column out where it does not change.
+func (c column) isBlob() bool {
+	return strings.HasSuffix(c.Type, "text") || strings.HasSuffix(c.Type, "blob")
+}
+
 // textKeyed says whether a relation's keys are hashes.
 func (t *table) textKeyed(r Relation) bool {
 	i, ok := t.column(r.Key)
@@ -217,7 +222,6 @@ func (t *table) checkWhere(r *follow, s *server) error {
 			continue
 		}
 		c := t.Columns[i]
-		isBlob := strings.HasSuffix(c.Type, "text") || strings.HasSuffix(c.Type, "blob")
 		switch {
 		case c.virtual:
 			fault("where %s: column %s is computed when it is read, and the binlog need not have it: "+
@@ -225,7 +229,7 @@ func (t *table) checkWhere(r *follow, s *server) error {
 		case image == "MINIMAL" && len(t.primary) > 0 && !containsFold(t.primary, name):
 			fault("where %s: the source's binlog_row_image is MINIMAL, which leaves %s out of rows, since it is not in the "+
 				"primary key: SET GLOBAL binlog_row_image = 'FULL'", r.where, name)
-		case image == "NOBLOB" && isBlob:
+		case image == "NOBLOB" && c.isBlob():
 			fault("where %s: the source's binlog_row_image is NOBLOB, which leaves %s out of rows: "+
 				"SET GLOBAL binlog_row_image = 'FULL'", r.where, name)
 		}

@@ -61,8 +61,12 @@ func (a *assembler) preparedChanges() (n int) {
 // knows says that rows for a relation are decoded, though its table may be being
 // read again.
 func (a *assembler) knows(f *follow) bool {
-	known := a.tables[a.key(f)] != nil || f.many() && f.tables != nil
-	return f.state != indexer.Halted && known && (f.defined || !f.due)
+	for _, t := range f.tablesOf() {
+		if a.tables[a.keyOf(t.Schema, t.Name)] == nil {
+			return false
+		}
+	}
+	return f.state != indexer.Halted && (!f.many() || f.tables != nil) && (f.defined || !f.due)
 }
 
 func (a *assembler) xaCommit(xid string) {

@@ -175,7 +175,7 @@ func (l *ledger) checkTable(path, name string) {
 	case !fitsName(schema) || !fitsName(table):
 		l.fault(path, quote(name)+" cannot be a table: "+nameRule)
 	case systemSchema(schema):
-		l.fault(path, quote(name)+" is computed by the server and not in its binlog; name a table of yours")
+		l.fault(path, quote(name)+" is written by the server itself and not in its binlog; name a table of yours")
 	}
 }
 
@@ -196,9 +196,10 @@ func fitsName(name string) bool {
 	return utf8.RuneCountInString(name) <= 64 && !strings.HasSuffix(name, " ")
 }
 
-// systemSchema reports whether a schema's tables never appear in a binlog.
+// systemSchema reports whether a schema's tables change without a row in the
+// binlog: that of mysql is written by GRANT and the like, and by the server itself.
 func systemSchema(schema string) bool {
-	return slices.Contains([]string{"information_schema", "performance_schema", "sys"}, strings.ToLower(schema))
+	return slices.Contains([]string{"information_schema", "performance_schema", "mysql", "sys"}, strings.ToLower(schema))
 }
 
 // require wants text at path and reports whether it is there.

@@ -53,7 +53,7 @@ func (d *Directory) freeze(x *Index, bookmark json.RawMessage) *checkpoint {
 	for _, r := range x.all() {
 		f := frozenRelation{relation: r}
 		f.state, f.reason = r.getState()
-		begun := f.state != Loading || r.postings.Load().Stats().Edges > 0
+		begun := r.begun || r.postings.Load().Stats().Edges > 0
 		if begun && r.damage() == nil {
 			if f.segment = d.last.relation(r.Relation).Segment; r.changed || f.segment == nil {
 				f.segment = nil

@@ -67,6 +67,7 @@ type relation struct {
 
 	// Of the applying goroutine.
 	changed bool // since it was last frozen for a checkpoint
+	begun   bool // what it has is part of its table at least, if only that no row passes its filter
 	pending []postings.Change
 	missing uint64 // rows, in the batch that is applied
 	aside   *aside // contents to come, see Reading.Aside; else nil
@@ -159,6 +160,9 @@ func (x *Index) Apply(b Batch) (drifts []Drift) {
 func (r *relation) applyPending() {
 	if len(r.pending) == 0 {
 		r.postings.Load().GoOn()
+		for _, slice := range r.rows.all() { // also of rows that are not counted any more
+			slice.GoOn()
+		}
 		return
 	}
 	if r.aside != nil {
@@ -279,7 +283,7 @@ func (r *relation) adopt(trees []*postings.Index) {
 		r.rows.adopt(slice)
 	}
 	r.counted.Store(len(trees) > 1)
-	r.changed = false
+	r.changed, r.begun = false, true
 }
 
 // move makes a transition.
@@ -287,6 +291,7 @@ func (r *relation) move(t Transition) {
 	if t.Rows != AsBefore || t.State == Halted {
 		r.dropAside() // it was collected for what the relation no longer is
 	}
+	r.begun = r.begun || t.Rows != AsBefore || t.State != Loading
 	switch counts := r.counted.Load(); {
 	case t.Rows == Many && !counts:
 		r.rows.slice(0)

@@ -185,10 +185,8 @@ func TestCheckpointOnRequest(t *testing.T) {
 	if _, _, bookmark, _ := reopen(t, d, followers); bookmark != `{"applied":1}` {
 		t.Errorf("bookmark = %s", bookmark)
 	}
-	canceled, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := a.Checkpoint(canceled); !errors.Is(err, context.Canceled) {
-		t.Errorf("Checkpoint after the end = %v", err)
+	if err := a.Checkpoint(t.Context()); err == nil { // and does not wait for ever
+		t.Error("a checkpoint was made after the end")
 	}
 }
 

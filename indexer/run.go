@@ -20,6 +20,7 @@ type Applier struct {
 	requests  chan chan<- error
 	work      chan *checkpoint // from Run to WriteCheckpoints
 	done      chan error       // back
+	ended     chan struct{}    // closed when Run has
 
 	// Of Run.
 	applied bool           // anything at all
@@ -46,6 +47,9 @@ type ApplierOptions struct {
 // snapshot has not ended.
 var ErrNothingRead = errors.New("no table has been read completely yet")
 
+// errEnded says that there are no more checkpoints.
+var errEnded = errors.New("following has ended")
+
 // errWithin says that there is no checkpoint of the moment at which following
 // ended.
 var errWithin = errors.New("following ended within a transaction")
@@ -71,6 +75,7 @@ func NewApplier(o ApplierOptions) *Applier {
 		requests:  make(chan chan<- error),
 		work:      make(chan *checkpoint, 1),
 		done:      make(chan error, 1),
+		ended:     make(chan struct{}),
 		status:    CheckpointStatus{At: o.Directory.last.WrittenAt},
 	}
 }
@@ -81,6 +86,7 @@ func NewApplier(o ApplierOptions) *Applier {
 // these relations would leave out what those before it have. Nor is there one
 // within a transaction that comes in several batches.
 func (a *Applier) Run(ctx context.Context) error {
+	defer close(a.ended)
 	defer close(a.work)
 	err := a.follow(ctx)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -245,6 +251,8 @@ func (a *Applier) Checkpoint(ctx context.Context) error {
 	request := make(chan error, 1) // whoever answers does not wait
 	select {
 	case a.requests <- request:
+	case <-a.ended:
+		return errEnded
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -15,8 +15,20 @@ type inflater struct {
 	after  [1]byte // room to look for data after the end
 }
 
-// inflateStep is how much memory a length alone can claim, in bytes.
-const inflateStep = 64 << 10
+const (
+	// inflateStep is how much memory a length alone can claim, in bytes.
+	inflateStep = 64 << 10
+	// maxKept is the largest buffer that is kept for the next event.
+	maxKept = 4 << 20
+)
+
+// reuse returns a buffer emptied, or nil in place of a large one.
+func reuse(buffer []byte) []byte {
+	if cap(buffer) > maxKept {
+		return nil
+	}
+	return buffer[:0]
+}
 
 // inflate returns what packed holds, valid until the next call:
 //
@@ -42,7 +54,7 @@ func (f *inflater) inflate(t EventType, packed []byte) ([]byte, error) {
 	if err := f.reset(); err != nil {
 		return nil, malformed(t, "compressed data: %v", err)
 	}
-	buffer, err := readFull(f.zlib, f.buffer[:0], length)
+	buffer, err := readFull(f.zlib, reuse(f.buffer), length)
 	f.buffer = buffer
 	if err != nil {
 		return nil, malformed(t, "compressed data of %d bytes: %v", length, err)

@@ -218,7 +218,7 @@ func (p *Payload) read() ([]byte, error) {
 }
 
 func (p *Payload) readStream() ([]byte, error) {
-	buffer, err := readFull(p.stream, p.buffer[:0], headerSize)
+	buffer, err := readFull(p.stream, reuse(p.buffer), headerSize)
 	p.buffer = buffer
 	switch {
 	case err == io.EOF && len(buffer) == 0 && (!p.isTold || p.taken == p.told):

@@ -248,6 +248,7 @@ func (r *reading) create() Effect {
 	replaces := r.acceptAny("OR", "REPLACE")
 	switch {
 	case r.accept("TEMPORARY"):
+		r.accept("TABLE")
 		return r.createOther()
 	case r.accept("TABLE"):
 		return r.createTable()
@@ -294,7 +295,7 @@ func (r *reading) createTable() Effect {
 // bare goes past a definition, and reports whether it comes without rows.
 func (r *reading) bare() bool {
 	for last := (token{}); r.tok.kind != end; r.advance() {
-		if r.tok.is("SELECT") || last.is("VALUES") && (r.tok.is("ROW") || r.tok.isSign('(')) {
+		if r.tok.is("SELECT") || r.tok.is("TABLE") || last.is("VALUES") && (r.tok.is("ROW") || r.tok.isSign('(')) {
 			return false
 		}
 		last = r.tok

@@ -3,6 +3,7 @@ package postings
 import (
 	"fmt"
 	"math/bits"
+	"os"
 	"sync/atomic"
 )
 
@@ -198,8 +199,12 @@ func (a *arena) usePage(slots uint16, by int32) {
 }
 
 // giveBack returns the memory of empty pages to the system when there are more
-// than are likely to be used again soon: those that were empty first.
+// than are likely to be used again soon: those that were empty first. Where the
+// system's pages are larger than ours, others of ours would go with them.
 func (a *arena) giveBack() {
+	if pageSize%os.Getpagesize() != 0 {
+		return
+	}
 	keep := 8 + len(a.pages)/64
 	if a.resident < 2*keep {
 		return

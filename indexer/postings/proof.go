@@ -27,7 +27,7 @@ type proof struct {
 	proven  []atomic.Uint64 // a bit a page
 	left    atomic.Int64    // pages that are not
 	blank   []byte          // an empty leaf, which stands for those that are damaged
-	bufs    sync.Pool       // *[pageSize]byte, for pages to be compared
+	bufs    sync.Pool       // *[pageSize + 1]byte, for pages to be compared
 
 	bad []atomic.Uint64 // a bit a page: it is damaged
 
@@ -41,7 +41,7 @@ func newProof(a *arena, file *PageFile, sums []uint64, blank []byte) *proof {
 	q := &proof{
 		regions: a.regions, file: file, sums: sums, blank: blank,
 		proven: make([]atomic.Uint64, words), bad: make([]atomic.Uint64, words),
-		bufs: sync.Pool{New: func() any { return new([pageSize]byte) }},
+		bufs: sync.Pool{New: func() any { return new([pageSize + 1]byte) }},
 	}
 	for p := range sums {
 		if a.shown.has(p) {
@@ -86,18 +86,23 @@ func (q *proof) holds(p int) bool {
 
 // compare compares the page with its checksum. It reads the file: a sector that
 // cannot be read, or a file that somebody has cut short, is an error then, and
-// would end the process if the mapped page was looked at first. A file that is
-// closed, as the next checkpoints go to another, is looked at all the same.
+// would end the process if the mapped page was looked at first. So would the
+// next slot, of which some bytes are read with the page's last block. A file that
+// is closed, as the next checkpoints go to another, is looked at all the same,
+// unless it is known to be damaged.
 func (q *proof) compare(p int) error {
-	buf := q.bufs.Get().(*[pageSize]byte)
+	buf := q.bufs.Get().(*[pageSize + 1]byte)
 	defer q.bufs.Put(buf)
-	page := buf[:]
-	if _, err := q.file.file.ReadAt(page, int64(p)*pageSize); errors.Is(err, fs.ErrClosed) {
+	page := buf[:pageSize]
+	if p+1 < q.file.mapped {
+		page = buf[:]
+	}
+	if _, err := q.file.file.ReadAt(page, int64(p)*pageSize); errors.Is(err, fs.ErrClosed) && q.known() == nil {
 		page = q.regions.bytes(uint64(p)*pageSize, pageSize)
 	} else if err != nil {
 		return fmt.Errorf("%w: slot %d cannot be read: %v", ErrDamaged, p, err)
 	}
-	if xxhash.Sum64(page) != q.sums[p] {
+	if xxhash.Sum64(page[:pageSize]) != q.sums[p] {
 		return fmt.Errorf("%w: slot %d has another checksum", ErrDamaged, p)
 	}
 	return nil
@@ -169,6 +174,11 @@ func (x *Index) Damage() error {
 	if q == nil {
 		return nil
 	}
+	return q.known()
+}
+
+// known returns the first damage that was found.
+func (q *proof) known() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.damage
