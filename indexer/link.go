@@ -110,9 +110,9 @@ func (x *Index) doubtWith(drifts []Drift, id RelationID, reason string) []Drift 
 // among the changes.
 type expansion struct {
 	index *Index
-	own   [][]Change // of links: made when they are next looked at
-	todo  []Change   // that have followed from the last change
-	out   []Change   // of all other relations
+	own   []waiting // by link: what is made later
+	todo  []Change  // that have followed from the last change
+	out   []Change  // of all other relations
 }
 
 // maxExpanded is how many changes that have followed from others may wait.
@@ -120,7 +120,7 @@ const maxExpanded = 1 << 18
 
 // run makes changes in their order, and all that follows from them.
 func (x *expansion) run(changes []Change) {
-	x.own = make([][]Change, len(x.index.all()))
+	x.own = make([]waiting, len(x.index.all()))
 	for _, c := range changes {
 		for x.todo = append(x.todo, c); len(x.todo) > 0; {
 			last := len(x.todo) - 1
@@ -156,18 +156,21 @@ func (x *expansion) take(c Change) {
 		x.follow(c, Dependent.lost)
 	case same && c.Op == MoveKey:
 		x.follow(c, func(d Dependent) Op { return d.Moved })
-		x.own[c.Relation] = append(x.own[c.Relation], c)
+		x.wait(c)
 		c.Op = MoveValue
 	}
-	x.own[c.Relation] = append(x.own[c.Relation], c)
+	x.wait(c)
 }
 
 // follow adds what follows for the dependents of a link when a change is made to
 // one of its keys.
 func (x *expansion) follow(c Change, consequence func(Dependent) Op) {
-	x.flush(c.Relation)
+	own := &x.own[c.Relation]
+	if own.mixed {
+		x.flush(c.Relation)
+	}
 	all := x.index.all()
-	values := all[c.Relation].valuesOf(c.Key)
+	values := slices.DeleteFunc(all[c.Relation].valuesOf(c.Key), func(value uint64) bool { return own.take(c.Key, value) })
 	for _, d := range all[c.Relation].dependents {
 		op := consequence(d)
 		if state, _ := all[d.Relation].getState(); op == 0 || state == Halted {
@@ -187,12 +190,52 @@ func (x *expansion) follow(c Change, consequence func(Dependent) Op) {
 	}
 }
 
+// wait has a change of a link made later.
+func (x *expansion) wait(c Change) {
+	own := &x.own[c.Relation]
+	if own.add(c); len(own.changes) >= maxExpanded {
+		x.flush(c.Relation)
+	}
+}
+
 // flush makes the changes that wait for a link.
 func (x *expansion) flush(link RelationID) {
-	if own := x.own[link]; len(own) > 0 {
-		x.own[link] = nil
+	if own := x.own[link].changes; len(own) > 0 {
+		x.own[link] = waiting{}
 		x.index.all()[link].cascadeOrClear(own)
 	}
+}
+
+// waiting are changes of a link that are still to be made. To drop a value is a
+// walk over the whole link. So as long as they all take edges away they go on
+// waiting when the link is looked at, and it is seen without these edges.
+type waiting struct {
+	changes      []Change
+	mixed        bool // they do not
+	keys, values map[uint64]bool
+	edges        map[Edge]bool
+}
+
+func (w *waiting) add(c Change) {
+	w.changes = append(w.changes, c)
+	if w.keys == nil {
+		w.keys, w.values, w.edges = make(map[uint64]bool), make(map[uint64]bool), make(map[Edge]bool)
+	}
+	switch c.Op {
+	case Remove:
+		w.edges[Edge{Key: c.Key, Value: c.Value}] = true
+	case DropKey:
+		w.keys[c.Key] = true
+	case DropValue:
+		w.values[c.Value] = true
+	default:
+		w.mixed = true
+	}
+}
+
+// take says whether they take the edge away.
+func (w *waiting) take(key, value uint64) bool {
+	return w.keys[key] || w.values[value] || w.edges[Edge{Key: key, Value: value}]
 }
 
 // valuesOf returns all values of a key.

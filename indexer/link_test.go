@@ -145,6 +145,33 @@ func TestLinksOfManyRows(t *testing.T) {
 	}
 }
 
+// TestTreesOfTwoColumns deletes the root of a tree whose rows refer to others by two
+// columns: each row that goes takes rows by the one, and loses its edges by the
+// other.
+func TestTreesOfTwoColumns(t *testing.T) {
+	const rows = 50_000
+	x := NewIndex([]Relation{{Name: "a"}})
+	both := func(other RelationID) []Dependent {
+		return []Dependent{{0, DropKey, 0}, {1, DeleteKey, 0}, {2, DeleteKey, 0}, {other, DropValue, 0}}
+	}
+	x.Apply(Batch{Links: []Link{
+		{ID: 1, Definition: Relation{Name: "link.1", Key: "father", Value: "id"}, Dependents: both(2)},
+		{ID: 2, Definition: Relation{Name: "link.2", Key: "mother", Value: "id"}, Dependents: both(1)},
+	}})
+	var batch Batch
+	for i := uint64(1); i < rows; i++ {
+		batch.Changes = append(batch.Changes, add(RelationID(1+i%2), i/2, i), add(RelationID(2-i%2), rows+i, i), add(0, i, 1))
+	}
+	batch.Changes = append(batch.Changes, add(1, 2*rows, rows), add(2, 2*rows, rows), add(0, rows, 1))
+	x.Apply(batch)
+	x.Apply(Batch{Changes: []Change{{Relation: 1, Op: DeleteKey, Key: 0}, {Relation: 2, Op: DeleteKey, Key: 0}}})
+	for _, status := range append(x.Status(), x.Links()...) {
+		if status.Edges != 1 {
+			t.Errorf("%s has %d edges, want that of the row that stays", status.Name, status.Edges)
+		}
+	}
+}
+
 // TestLinksInCheckpoints: links come back as they were written, those without an
 // edge that were not complete do not, and a damaged one makes all doubtful that
 // depend on it.
