@@ -166,16 +166,17 @@ func (t *table) actingKeys() []string {
 }
 
 // ancestry returns the foreign keys by which rows of the table and of its
-// ancestors change, and where the columns of the ancestors stand that they refer
-// to: the stream may have yet to tell of what is different now.
-func (t *table) ancestry() []string {
+// ancestors change, and, unless rows name their columns, where those of the
+// ancestors stand that they refer to: the stream may have yet to tell of what is
+// different now.
+func (t *table) ancestry(named bool) []string {
 	keys := t.actingKeys()
 	for _, c := range t.cascades {
 		for _, k := range c.ancestor.actingKeys() {
 			keys = append(keys, c.ancestor.String()+" "+k)
 		}
 		for _, name := range c.key.references {
-			if i, ok := c.ancestor.column(name); ok {
+			if i, ok := c.ancestor.column(name); ok && !named {
 				keys = append(keys, fmt.Sprintf("%s %s is column %d, %s", c.ancestor, name, i, c.ancestor.Columns[i].full))
 			}
 		}

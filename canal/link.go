@@ -170,7 +170,7 @@ func (f *Follower) findCascades(ctx context.Context, q queryer, t *table, group 
 			f.logger.Debug("rows change with those of another table", "relation", r.Name, "table", c.ancestor.String(), "key", c.key.String())
 		}
 	}
-	t.Foreign = t.ancestry()
+	t.Foreign = t.ancestry(f.assembler.named)
 	return nil
 }
 

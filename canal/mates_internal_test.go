@@ -23,6 +23,7 @@ func TestMatesFitTheTable(t *testing.T) {
 		f.assembler.follows = append(f.assembler.follows, &follow{
 			Relation: Relation{Name: where, Schema: "s", Table: "t", Key: "a", Value: "b", Where: where},
 			id:       indexer.RelationID(i), state: indexer.Loading, due: true, where: expression,
+			cascades: map[tableKey][]cascade{{"s", "t"}: nil},
 		})
 	}
 	group := f.mates(f.assembler.follows[0], table)
