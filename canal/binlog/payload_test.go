@@ -210,3 +210,27 @@ func TestInflate(t *testing.T) {
 		t.Errorf("buffer of %d bytes", cap(in.buffer))
 	}
 }
+
+// TestLargeBuffersAreNotKept: an event of many megabytes does not cost its memory
+// for ever.
+func TestLargeBuffersAreNotKept(t *testing.T) {
+	var in inflater
+	for _, size := range []int{maxKept + 1, 100} {
+		plain := make([]byte, size)
+		if got, err := in.inflate(TypeMariaQueryCompressed, deflate(plain)); err != nil || !bytes.Equal(got, plain) {
+			t.Fatalf("%d bytes inflate to %d, %v", size, len(got), err)
+		}
+	}
+	if cap(in.buffer) > maxKept {
+		t.Errorf("inflating keeps %d bytes", cap(in.buffer))
+	}
+	d := decoderOf(t)
+	plain := append(innerEvents(1, maxKept), innerEvents(1, 100)...)
+	bodies, err := readPayload(t, d, payloadOf(payloadZstd, compressed(t, plain), len(plain)))
+	if err != nil || len(bodies) != 2 {
+		t.Fatalf("the payload has %d events, %v", len(bodies), err)
+	}
+	if kept := cap(d.payload.buffer); kept > maxKept {
+		t.Errorf("reading payloads keeps %d bytes", kept)
+	}
+}
