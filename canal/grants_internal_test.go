@@ -54,6 +54,7 @@ func TestMissingGrant(t *testing.T) {
 		{"shadowed by a pattern", "social_*", []grant{one("s%"), {like: "%_2"}, {like: `so%\_9`}}, false, `so%\_9`},
 		{"shadowed elsewhere", "social_*", []grant{one(`social\_%`), {like: "other"}, {like: "%"}}, true, ""},
 		{"not shadowed by all", "social_*", []grant{all, {like: `social\_2`}}, true, ""},
+		{"not shadowed by all, however long its name", "shard*", []grant{all, {like: "shard12345"}}, true, ""},
 		{"revoked", "social_*", []grant{all, {like: `social\_2`, revoked: true}}, false, `social\_2`},
 		{"revoked elsewhere", "social_*", []grant{all, {like: `mysql`, revoked: true}}, true, ""},
 	} {
