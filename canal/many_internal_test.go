@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kithdb/kith/canal/binlog"
 	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/canal/statement"
 	"github.com/kithdb/kith/indexer"
@@ -84,5 +85,22 @@ func TestWhatStatementsTellOfTables(t *testing.T) {
 		if told, empty := f.told(a, test.table); told != test.told || empty != test.empty {
 			t.Errorf("%s: told %t, empty %t, want %t, %t", test.table, told, empty, test.told, test.empty)
 		}
+	}
+}
+
+// TestTableInThePlaceOfASequence: rows of a sequence are passed by until a
+// statement makes something else of that name.
+func TestTableInThePlaceOfASequence(t *testing.T) {
+	a := newAssembler(newCounters(1), nil)
+	r := &follow{Relation: Relation{Schema: "s", Table: "orders_*"}, state: indexer.Live,
+		sequences: map[tableKey]bool{{"s", "orders_seq"}: true}}
+	a.follows = []*follow{r}
+	m := &binlog.TableMap{Schema: "s", Name: "orders_seq"}
+	if strangers := a.newMapped(m, true).strangers; len(strangers) > 0 {
+		t.Error("rows of a sequence are taken for those of a table that is not known")
+	}
+	a.come(statement.Table{Schema: "s", Name: "orders_seq"}, true)
+	if strangers := a.newMapped(m, true).strangers; len(strangers) != 1 {
+		t.Error("rows of a table are passed by since there was a sequence of that name")
 	}
 }

@@ -155,6 +155,9 @@ func (f *Follower) listTables(ctx context.Context, q queryer, s *server, r *foll
 		return nil, err
 	}
 	r.sequences = sequences
+	for key := range sequences {
+		f.assembler.plan(key) // its rows may have come before
+	}
 	return tables, nil
 }
 
