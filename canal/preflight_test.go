@@ -363,14 +363,19 @@ func TestSchemaOutsideTheBinlogIsRefused(t *testing.T) {
 }
 
 // TestImagesThatLackColumns: a source whose images leave out what a filter needs is
-// refused, since every other row would put the relation in doubt.
+// refused, since every other row would put the relation in doubt. So is one whose
+// images leave out what its keys are made of.
 func TestImagesThatLackColumns(t *testing.T) {
 	eachSource(t, func(t *testing.T, s *source) {
 		schema := s.schema(t)
-		s.run(t, schema, "CREATE TABLE t (a INT, b INT, c INT, d TEXT, PRIMARY KEY (a, b))")
+		s.run(t, schema, "CREATE TABLE t (a INT, b INT, c INT, d TEXT, PRIMARY KEY (a, b))", "CREATE TABLE names (name TEXT, id INT PRIMARY KEY)",
+			"CREATE TABLE bare (name TEXT, id INT)")
 		for _, test := range []struct{ image, relation, want string }{
 			{"MINIMAL", "t.a.b?c==1", "which leaves c out of rows"},
 			{"NOBLOB", `t.a.b?d=="x"`, "which leaves d out of rows"},
+			{"NOBLOB", "names.name.id", "which leaves name out of deleted rows"},
+			{"MINIMAL", "names.name.id", "which leaves name and id out of deleted rows"},
+			{"NOBLOB", "bare.name.id", ""}, // rows are known by all of their columns
 			{"MINIMAL", "t.a.b?a>b", ""},
 			{"NOBLOB", "t.a.b?c==1", ""},
 		} {

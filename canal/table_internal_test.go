@@ -74,6 +74,9 @@ func TestTableCheck(t *testing.T) {
 			Columns: []column{{Name: "k", Type: "bigint"}, {Name: "v", Type: "int"}, {Name: "g", Type: "int", generated: true}, {Name: "x", Type: "text", full: "text"}},
 			unique:  [][]string{{"k", "v"}}, primary: []string{"k", "v"}}
 	}
+	keyOfText := func(t *table) {
+		t.Columns[0].Type, t.Columns[0].full, t.primary = "text", "text", []string{"g"}
+	}
 	sound := func() *server { return &server{kind: gtid.MySQL, variables: map[string]string{}} }
 	for _, c := range []struct {
 		name   string
@@ -88,8 +91,27 @@ func TestTableCheck(t *testing.T) {
 		{"minimal images by id", func(t *table, s *server) {
 			t.primary = []string{"g"}
 			s.variables["binlog_row_image"] = "MINIMAL"
-		}, "binlog_row_image is MINIMAL"},
+		}, "SET GLOBAL binlog_row_image = 'NOBLOB' (or 'FULL')"},
 		{"minimal images by pair", func(_ *table, s *server) { s.variables["binlog_row_image"] = "MINIMAL" }, ""},
+		{"images without blobs", func(_ *table, s *server) { s.variables["binlog_row_image"] = "NOBLOB" }, ""},
+		{"images without blobs, of a text", func(t *table, s *server) {
+			keyOfText(t)
+			s.variables["binlog_row_image"] = "NOBLOB"
+		}, "binlog_row_image is NOBLOB, which leaves k out of deleted rows, since it is not in the primary key: SET GLOBAL binlog_row_image = 'FULL'"},
+		{"images without blobs, of a text in the primary key", func(t *table, s *server) {
+			keyOfText(t)
+			t.primary = []string{"k"}
+			s.variables["binlog_row_image"] = "NOBLOB"
+		}, ""},
+		{"images without blobs, of a text without a primary key", func(t *table, s *server) {
+			keyOfText(t)
+			t.primary = nil // rows are known by all of their columns
+			s.variables["binlog_row_image"] = "NOBLOB"
+		}, ""},
+		{"minimal images of a text", func(t *table, s *server) {
+			keyOfText(t)
+			s.variables["binlog_row_image"] = "MINIMAL"
+		}, "SET GLOBAL binlog_row_image = 'FULL'"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			table, server := fit(), sound()
