@@ -75,3 +75,50 @@ func TestPagesOfAClosedFileAreProven(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The last block of a page is read on into the slot behind it, so that this must
+// be there as well: a page before the end of a file that was cut short is lost.
+func TestPageBeforeTheEndOfAFileCutShort(t *testing.T) {
+	x := grown(50_000)
+	written := createFile(t, t.TempDir(), true).(*os.File)
+	segment := save(t, x.Freeze(nil), newPageFile(t, written))
+	y, _ := mustOpen(t, written, segment)
+	if err := written.Truncate(5 * pageSize); err != nil {
+		t.Fatal(err)
+	}
+	q := y.tree.Load().arena.proof.Load()
+	for p, want := range map[int]bool{3: true, 4: false, 5: false} {
+		if q.isProven(p) {
+			t.Fatalf("nothing of slot %d is needed", p)
+		}
+		if got := q.holds(p); got != want {
+			t.Errorf("slot %d of 5 is whole: %t, want %t", p, got, want)
+		}
+	}
+	if err := y.Damage(); !errors.Is(err, ErrDamaged) {
+		t.Errorf("damage is %v, want %v", err, ErrDamaged)
+	}
+}
+
+// Pages of a file that was cut short and closed are not looked at in memory, once
+// one of them has shown it.
+func TestPagesOfAClosedFileThatIsDamaged(t *testing.T) {
+	x := grown(50_000)
+	written := createFile(t, t.TempDir(), true).(*os.File)
+	segment := save(t, x.Freeze(nil), newPageFile(t, written))
+	y, file := mustOpen(t, written, segment)
+	if err := written.Truncate(5 * pageSize); err != nil {
+		t.Fatal(err)
+	}
+	if err := y.Prove(t.Context()); !errors.Is(err, ErrDamaged) {
+		t.Fatalf("damage is %v, want %v", err, ErrDamaged)
+	}
+	file.Close()
+	for key, values := range x.All() {
+		for _, v := range y.AppendValues(nil, key, Page{}) {
+			if !slices.Contains(values, v) {
+				t.Fatalf("%d of key %d was made of what is lost", v, key)
+			}
+		}
+	}
+}
