@@ -289,3 +289,21 @@ func overwrite(t *testing.T, path string, b []byte) {
 		t.Fatal(err)
 	}
 }
+
+// A load of which no row has passed its filter yet is in the checkpoint as well: the
+// bookmark tells how far it is, and what is not there would be read again.
+func TestLoadWithoutEdgesIsKept(t *testing.T) {
+	d := openDirectory(t, t.TempDir())
+	x := NewIndex([]Relation{followers, following})
+	x.Apply(Batch{Transitions: []Transition{{Relation: 0, State: Loading, Reason: "its table is being read", Rows: One}}})
+	for range 2 { // what was loaded is in the next one, too
+		write(t, d, x, `{}`)
+		var loaded []bool
+		if d, x, _, loaded = reopen(t, d, followers, following); !slices.Equal(loaded, []bool{true, false}) {
+			t.Fatalf("loaded = %v, want the one that was begun", loaded)
+		}
+		if s := x.Status()[0]; s.State != Loading || s.Edges > 0 {
+			t.Errorf("status = %+v, want loading and empty", s)
+		}
+	}
+}
