@@ -57,3 +57,33 @@ func TestLostChangesOfLinksDoubtWhatDependsOnThem(t *testing.T) {
 		t.Errorf("doubts %v, want of the link and of the relation", f.assembler.group.doubts)
 	}
 }
+
+// TestLinkMadeWhileXAIsPrepared: what was kept of the transaction has no rows of
+// the link, and who reads its table does not see them.
+func TestLinkMadeWhileXAIsPrepared(t *testing.T) {
+	f := reviewFollower(t)
+	x := &preparedXA{}
+	f.assembler.prepared["x"] = x
+	n := need{table: &table{Schema: "s", Name: "users"}, key: "org", value: "id", relation: f.assembler.follows[0]}
+	link := f.linkFor(n)
+	if f.linkFor(n) != link || len(x.Doubts) != 1 || x.Doubts[0].Relation != link.id {
+		t.Errorf("doubts of the transaction are %v, want one, of the link", x.Doubts)
+	}
+}
+
+// TestTableOfALinkThatDiffers: what depends on a link is in doubt with it, when its
+// table is found not to be as it is at the place of the stream.
+func TestTableOfALinkThatDiffers(t *testing.T) {
+	f := reviewFollower(t)
+	link := newLink(1, indexer.Live, Relation{Name: "link.1", Schema: "s", Table: "users", Key: "org", Value: "id"})
+	link.dependents = []dependent{{f.assembler.follows[0], indexer.DropKey, indexer.Add}}
+	f.assembler.follows = append(f.assembler.follows, link)
+	known, now := &table{Schema: "s", Name: "users", Foreign: []string{"a key"}}, &table{Schema: "s", Name: "users"}
+	f.assembler.tables[f.assembler.key(link)] = known
+	f.holdAgainstKnown(link, now)
+	for _, r := range f.assembler.follows {
+		if r.state != indexer.Stale {
+			t.Errorf("%s is %s, want stale", r.Name, r.state)
+		}
+	}
+}

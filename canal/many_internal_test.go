@@ -1,6 +1,7 @@
 package canal
 
 import (
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -102,5 +103,26 @@ func TestTableInThePlaceOfASequence(t *testing.T) {
 	a.come(statement.Table{Schema: "s", Name: "orders_seq"}, true)
 	if strangers := a.newMapped(m, true).strangers; len(strangers) != 1 {
 		t.Error("rows of a table are passed by since there was a sequence of that name")
+	}
+}
+
+// TestXAPreparedBeforeATableIsKnown: rows of a shard whose definition is not known
+// were not kept, whatever is known of the others.
+func TestXAPreparedBeforeATableIsKnown(t *testing.T) {
+	a := newAssembler(newCounters(1), nil)
+	r := &follow{Relation: Relation{Schema: "s", Table: "t_*"}, state: indexer.Stale, due: true, defined: true}
+	a.follows = []*follow{r}
+	if a.knows(r) {
+		t.Error("it is known, and its tables are not")
+	}
+	a.own(r, []statement.Table{{Schema: "s", Name: "t_1"}, {Schema: "s", Name: "t_2"}})
+	for i, want := range []bool{false, false, true} {
+		if i > 0 {
+			name := fmt.Sprintf("t_%d", i)
+			a.tables[a.keyOf("s", name)] = &table{Schema: "s", Name: name}
+		}
+		if got := a.knows(r); got != want {
+			t.Errorf("it is known with %d of 2 tables: %t, want %t", i, got, want)
+		}
 	}
 }
