@@ -1,9 +1,14 @@
 package canal
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"testing"
 
 	"github.com/kithdb/kith/canal/filter"
+	"github.com/kithdb/kith/canal/sandbox"
+	"github.com/kithdb/kith/canal/statement"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -20,11 +25,12 @@ func TestMatesFitTheTable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.assembler.follows = append(f.assembler.follows, &follow{
+		r := &follow{
 			Relation: Relation{Name: where, Schema: "s", Table: "t", Key: "a", Value: "b", Where: where},
 			id:       indexer.RelationID(i), state: indexer.Loading, due: true, where: expression,
-			cascades: map[tableKey][]cascade{{"s", "t"}: nil},
-		})
+		}
+		r.hasCascades(f.assembler.key(r), nil)
+		f.assembler.follows = append(f.assembler.follows, r)
 	}
 	group := f.mates(f.assembler.follows[0], table)
 	if len(group) != 2 || group[1].Where != `status == "on"` {
@@ -33,4 +39,57 @@ func TestMatesFitTheTable(t *testing.T) {
 	if _, err := newSnapshotTable(table, group); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestMatesKnowTheirCascades: a relation whose rows change with those of a parent
+// that may not be read is not loaded with others of its table.
+func TestMatesKnowTheirCascades(t *testing.T) {
+	eachServer(t, func(t *testing.T, ctx context.Context, source *sandbox.Server) {
+		run := func(statements ...string) {
+			t.Helper()
+			for _, statement := range statements {
+				if _, err := source.DB().ExecContext(ctx, statement); err != nil {
+					t.Fatalf("%s: %v", statement, err)
+				}
+			}
+		}
+		account := "'" + source.User() + "'@'%'"
+		run("CREATE DATABASE s", "CREATE DATABASE hidden", "GRANT SELECT ON s.* TO "+account,
+			"CREATE TABLE hidden.parent (id INT PRIMARY KEY)",
+			"CREATE TABLE s.t (id INT PRIMARY KEY, a INT, b INT, FOREIGN KEY (b) REFERENCES hidden.parent (id) ON UPDATE CASCADE)")
+		f, err := NewFollower(Options{
+			Address: source.Address(), User: source.User(), Password: func() (string, error) { return source.Password(), nil }, TLS: TLS{Mode: TLSPreferred},
+			Relations: []Relation{{Name: "a", Schema: "s", Table: "t", Key: "id", Value: "a"}, {Name: "b", Schema: "s", Table: "t", Key: "id", Value: "b"}},
+			Logger:    slog.New(slog.NewTextHandler(t.Output(), nil)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		db, err := f.o.openDB()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if f.server, err = identify(ctx, db, "auto"); err != nil {
+			t.Fatal(err)
+		}
+		r := f.assembler.follows[0]
+		const may = "GRANT SELECT ON hidden.* TO "
+		for i, right := range []string{"", may, "REVOKE SELECT ON hidden.* FROM "} {
+			if right != "" {
+				run(right + account)
+			}
+			want := 1
+			if right == may || f.server.logsCascades() {
+				want = 2
+			}
+			table, unfit, err := f.examine(ctx, db, f.server, statement.Table{Schema: "s", Name: "t"}, []*follow{r})
+			if err := errors.Join(err, unfit[0]); err != nil {
+				t.Fatal(err)
+			}
+			if group := f.mates(r, table); len(group) != want {
+				t.Errorf("step %d: %d relations are loaded together, want %d", i, len(group), want)
+			}
+		}
+	})
 }
