@@ -3,7 +3,6 @@ package canal
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"testing"
 
 	"github.com/kithdb/kith/canal/filter"
@@ -45,45 +44,23 @@ func TestMatesFitTheTable(t *testing.T) {
 // that may not be read is not loaded with others of its table.
 func TestMatesKnowTheirCascades(t *testing.T) {
 	eachServer(t, func(t *testing.T, ctx context.Context, source *sandbox.Server) {
-		run := func(statements ...string) {
-			t.Helper()
-			for _, statement := range statements {
-				if _, err := source.DB().ExecContext(ctx, statement); err != nil {
-					t.Fatalf("%s: %v", statement, err)
-				}
-			}
-		}
 		account := "'" + source.User() + "'@'%'"
-		run("CREATE DATABASE s", "CREATE DATABASE hidden", "GRANT SELECT ON s.* TO "+account,
+		run(t, ctx, source.DB(), "CREATE DATABASE s", "CREATE DATABASE hidden", "GRANT SELECT ON s.* TO "+account,
 			"CREATE TABLE hidden.parent (id INT PRIMARY KEY)",
 			"CREATE TABLE s.t (id INT PRIMARY KEY, a INT, b INT, FOREIGN KEY (b) REFERENCES hidden.parent (id) ON UPDATE CASCADE)")
-		f, err := NewFollower(Options{
-			Address: source.Address(), User: source.User(), Password: func() (string, error) { return source.Password(), nil }, TLS: TLS{Mode: TLSPreferred},
-			Relations: []Relation{{Name: "a", Schema: "s", Table: "t", Key: "id", Value: "a"}, {Name: "b", Schema: "s", Table: "t", Key: "id", Value: "b"}},
-			Logger:    slog.New(slog.NewTextHandler(t.Output(), nil)),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		db, err := f.o.openDB()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		if f.server, err = identify(ctx, db, "auto"); err != nil {
-			t.Fatal(err)
-		}
+		f := newFollowerOf(t, ctx, source, Relation{Name: "a", Schema: "s", Table: "t", Key: "id", Value: "a"},
+			Relation{Name: "b", Schema: "s", Table: "t", Key: "id", Value: "b"})
 		r := f.assembler.follows[0]
 		const may = "GRANT SELECT ON hidden.* TO "
 		for i, right := range []string{"", may, "REVOKE SELECT ON hidden.* FROM "} {
 			if right != "" {
-				run(right + account)
+				run(t, ctx, source.DB(), right+account)
 			}
 			want := 1
 			if right == may || f.server.logsCascades() {
 				want = 2
 			}
-			table, unfit, err := f.examine(ctx, db, f.server, statement.Table{Schema: "s", Name: "t"}, []*follow{r})
+			table, unfit, err := f.examine(ctx, f.rescans.conn, f.server, statement.Table{Schema: "s", Name: "t"}, []*follow{r})
 			if err := errors.Join(err, unfit[0]); err != nil {
 				t.Fatal(err)
 			}

@@ -2,7 +2,9 @@ package canal
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -36,4 +38,37 @@ func runOn(t *testing.T, o sandbox.Options, run func(t *testing.T, ctx context.C
 		defer source.Close()
 		run(t, ctx, source)
 	})
+}
+
+// run runs statements as the administrator.
+func run(t *testing.T, ctx context.Context, q interface {
+	ExecContext(context.Context, string, ...any) (sql.Result, error)
+}, statements ...string) {
+	t.Helper()
+	for _, statement := range statements {
+		if _, err := q.ExecContext(ctx, statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+// newFollowerOf returns a follower that has reached the source to read tables, and
+// does not follow it.
+func newFollowerOf(t *testing.T, ctx context.Context, source *sandbox.Server, relations ...Relation) *Follower {
+	t.Helper()
+	f, err := NewFollower(Options{
+		Address: source.Address(), User: source.User(), Password: func() (string, error) { return source.Password(), nil },
+		TLS: TLS{Mode: TLSPreferred}, Relations: relations, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.server, err = identify(ctx, source.DB(), "auto"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.rescans.connect(ctx, &f.o, f.server); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.rescans.close)
+	return f
 }

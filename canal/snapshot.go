@@ -64,7 +64,7 @@ func openSnapshot(ctx context.Context, db *sql.DB, s *server, tables []*snapshot
 	if err != nil {
 		return nil, err
 	}
-	view := &snapshot{conn: conn, tables: tables, opened: time.Now()}
+	view := &snapshot{conn: conn, tables: tables, opened: time.Now(), settled: s.kind != gtid.Maria}
 	defer func() {
 		if err != nil {
 			view.close()
