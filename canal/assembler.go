@@ -29,7 +29,7 @@ type assembler struct {
 	named    bool                    // the source's table maps tell the names of columns
 	followed *statement.Followed
 	prepared map[string]*preparedXA
-	limbo    limbo
+	limbo    *limbo
 	counters *counters
 	spill    *spill // of the open group
 
@@ -55,7 +55,7 @@ type group struct {
 	newcomers  []newcomer
 	committed  time.Time // the source's clock, zero if unknown
 	begun      bool      // BEGIN was seen: more than one statement
-	xaCommit   bool      // it is the second phase of an XA transaction
+	xaCommit   string    // the xid of the XA transaction whose second phase it is
 	late       bool      // a definition that writes rows as well: on MariaDB they are committed after it is logged
 	savepoints []savepoint
 }
@@ -81,7 +81,7 @@ func newAssembler(c *counters, s *spill) *assembler {
 		counters: c,
 		tables:   make(map[tableKey]*table),
 		prepared: make(map[string]*preparedXA),
-		limbo:    make(limbo),
+		limbo:    newLimbo(),
 		spill:    s,
 	}
 }

@@ -33,6 +33,11 @@ type bookmark struct {
 	Prepared  map[string]*preparedXA `json:"prepared_xa,omitempty"`
 	Relations []string               `json:"relations,omitempty"`
 
+	// Limbo are the XA transactions whose commit is applied, and which the source may
+	// not show yet. Without Settled there may be others. MariaDB only, see limbo.go.
+	Limbo   []string `json:"limbo,omitempty"`
+	Settled bool     `json:"settled,omitempty"`
+
 	// Rescans tell by relation up to which edge a rescan has come whose end is
 	// still to come.
 	Rescans map[string]indexer.Edge `json:"rescans,omitempty"`
@@ -61,6 +66,8 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 		End:        f.end,
 		Tables:     slices.Collect(maps.Values(f.assembler.tables)),
 		Prepared:   f.assembler.prepared,
+		Limbo:      f.assembler.limbo.commits(),
+		Settled:    !f.unsettled && len(f.assembler.limbo.suspects) == 0,
 	}
 	if position.Kind == gtid.File && f.begin.File == position.File.File {
 		b.Begin = f.begin
@@ -105,6 +112,10 @@ func (f *Follower) restore(raw json.RawMessage) error {
 	f.server = &server{kind: b.Kind, id: b.ServerID, uuid: b.ServerUUID}
 	f.fresh.setSince(b.At)
 	f.begin, f.end = b.Begin, b.End
+	for _, xid := range b.Limbo {
+		f.assembler.limbo.add(xid)
+	}
+	f.unsettled = !b.Settled
 	for _, t := range b.Tables {
 		f.assembler.tables[f.assembler.keyOf(t.Schema, t.Name)] = t
 		f.tellTextKeys(t)

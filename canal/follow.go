@@ -150,7 +150,7 @@ func (f *Follower) takeGroup() {
 	}
 	for _, d := range g.doubts {
 		if r := f.assembler.follows[d.Relation]; !r.hasSeen(g.mark) {
-			r.defined = r.defined && g.xaCommit
+			r.defined = r.defined && g.xaCommit != ""
 			f.doubt(r, d.Reason)
 		}
 	}

@@ -61,7 +61,7 @@ type Follower struct {
 	release  func() bool
 	rescans  rescans
 	// unsettled says that the stream began behind commits by XA that the source may
-	// not show yet, see limbo.go.
+	// not show yet, and that nobody knows, see limbo.go.
 	unsettled bool
 	asked     []atomic.Bool // by relation: somebody wants it to be read again
 	textKeys  []atomic.Bool // by relation, see TextKeys

@@ -58,7 +58,8 @@ type follow struct {
 	// snapshot has seen already (since). One that has been read is Live when the
 	// stream has come to a place at which the two are one (converged).
 	since     *gtid.Position
-	from      *gtid.Position // with since: all up to here is in the snapshot for certain
+	from      *gtid.Position  // with since: all up to here is in the snapshot for certain,
+	unsure    map[string]bool // but for these XA transactions
 	converged *target
 }
 

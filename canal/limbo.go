@@ -5,8 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/canal/statement"
 )
 
@@ -19,39 +22,100 @@ import (
 //
 // So a first view begins with what the binlog has (from), and waits until what
 // XA RECOVER lists then has gone. What is committed by XA between from and the
-// view's place makes a relation that was read in it doubtful, when the stream
-// brings it. A view of a part is opened when XA RECOVER lists nothing of which
-// the stream has brought the commit.
+// view's place, or is listed for longer than that is waited for (unsure), makes a
+// relation that was read in it doubtful, when the stream brings the commit. Neither
+// a part nor a view is opened while XA RECOVER lists something of which the stream
+// has brought the commit, also after a restart: the bookmark has them. Where nobody
+// knows what the stream begins behind, that is all that XA RECOVER lists then, for as
+// long as a commit takes.
 
-// limbo are the XA transactions whose commit the stream has brought lately, and
-// that have not been seen to be visible.
-type limbo map[string]bool
+// limbo are the XA transactions that may be committed and not be visible yet.
+type limbo struct {
+	latest, before map[string]bool // of which the stream has brought the commit, see add
+	suspects       map[string]bool // listed when nobody knew what the stream began behind
+	until          time.Time       // suspects that are listed after that are only prepared
+}
 
-// maxLimbo bounds them. By far fewer can be between the two.
-const maxLimbo = 1 << 14
+// maxLimbo bounds those that are kept: this many of the latest commits, at most
+// twice as many. Each has a client that waits for its end.
+const maxLimbo = 1 << 12
 
-func (l limbo) add(xid string) {
-	if len(l) >= maxLimbo {
-		clear(l)
+func newLimbo() *limbo { return &limbo{latest: make(map[string]bool)} }
+
+// add adds one of which the stream has brought the commit.
+func (l *limbo) add(xid string) {
+	if len(l.latest) >= maxLimbo {
+		l.before, l.latest = l.latest, make(map[string]bool)
 	}
-	l[xid] = true
+	l.latest[xid] = true
+}
+
+// forget says that what is listed under an xid is not one that was committed.
+func (l *limbo) forget(xid string) {
+	for _, xids := range l.all() {
+		delete(xids, xid)
+	}
+}
+
+func (l *limbo) all() []map[string]bool { return []map[string]bool{l.latest, l.before, l.suspects} }
+
+func (l *limbo) isEmpty() bool { return len(l.latest)+len(l.before)+len(l.suspects) == 0 }
+
+// commits returns those of which the stream has brought the commit, the latest
+// behind those before.
+func (l *limbo) commits() []string {
+	return append(slices.Sorted(maps.Keys(l.before)), slices.Sorted(maps.Keys(l.latest))...)
+}
+
+// suspect adds all that are listed, which are waited for as long as a commit takes.
+func (l *limbo) suspect(ctx context.Context, conn *sql.Conn, s *server) error {
+	listed, err := recoverXA(ctx, conn)
+	if err != nil || len(listed) == 0 {
+		return err
+	}
+	patience, err := s.commitTime(ctx, conn)
+	if err == nil {
+		l.suspects, l.until = listed, time.Now().Add(patience)
+	}
+	return err
 }
 
 // settle forgets those that can be seen by now, and says whether all can.
-func (l limbo) settle(ctx context.Context, conn *sql.Conn) (bool, error) {
-	if len(l) == 0 {
+func (l *limbo) settle(ctx context.Context, conn *sql.Conn) (bool, error) {
+	if l.isEmpty() {
 		return true, nil
 	}
+	late := time.Now().After(l.until)
 	listed, err := recoverXA(ctx, conn)
 	if err != nil {
 		return false, err
 	}
-	for xid := range l {
-		if !listed[xid] {
-			delete(l, xid)
-		}
+	for _, xids := range l.all() {
+		maps.DeleteFunc(xids, func(xid string, _ bool) bool { return !listed[xid] })
 	}
-	return len(l) == 0, nil
+	if late {
+		l.suspects = nil
+	}
+	return l.isEmpty(), nil
+}
+
+// settleLimbo fails while the source may not show all that is committed by XA up
+// to where the stream is.
+func (f *Follower) settleLimbo(ctx context.Context) error {
+	if f.server.kind != gtid.Maria {
+		return nil
+	}
+	limbo, conn := f.assembler.limbo, f.rescans.conn
+	if f.unsettled {
+		if err := limbo.suspect(ctx, conn, f.server); err != nil {
+			return err
+		}
+		f.unsettled = false
+	}
+	if settled, err := limbo.settle(ctx, conn); !settled || err != nil {
+		return errors.Join(errors.New("the source does not show yet what was committed by XA"), err)
+	}
+	return nil
 }
 
 // recoverXA returns the XA transactions that are prepared, or in limbo.
@@ -80,34 +144,30 @@ func recoverXA(ctx context.Context, conn *sql.Conn) (_ map[string]bool, err erro
 }
 
 // awaitLimbo waits until the XA transactions that are listed now have gone, and
-// says whether they have. Those that stay for longer than a commit takes are
-// prepared, most probably. It takes a minute at most.
-func (s *server) awaitLimbo(ctx context.Context, conn *sql.Conn) (settled bool, err error) {
+// returns those that stay for longer than a commit takes: they are prepared, or a
+// commit takes longer.
+func (s *server) awaitLimbo(ctx context.Context, conn *sql.Conn) (unsure map[string]bool, err error) {
 	listed, err := recoverXA(ctx, conn)
 	if err != nil || len(listed) == 0 {
-		return err == nil, err
+		return nil, err
 	}
 	patience, err := s.commitTime(ctx, conn)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	for until := time.Now().Add(patience); len(listed) > 0 && time.Now().Before(until); {
 		select {
 		case <-time.After(time.Millisecond):
 		case <-ctx.Done():
-			return false, ctx.Err()
+			return nil, ctx.Err()
 		}
 		still, err := recoverXA(ctx, conn)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
-		for xid := range listed {
-			if !still[xid] {
-				delete(listed, xid)
-			}
-		}
+		maps.DeleteFunc(listed, func(xid string, _ bool) bool { return !still[xid] })
 	}
-	return len(listed) == 0, nil
+	return listed, nil
 }
 
 // commitTime returns for how long a commit may be in the binlog and not be
@@ -130,7 +190,10 @@ const lateCommit = 500 * time.Millisecond
 // inDoubt says that a group which a relation's view has seen, by its place, may
 // be missing from it.
 func (f *follow) inDoubt(g *group) bool {
-	return (g.xaCommit || g.late) && f.from != nil && f.hasSeen(g.mark) && !contains(f.from, g.mark)
+	if f.from == nil || !f.hasSeen(g.mark) {
+		return false
+	}
+	return f.unsure[g.xaCommit] || (g.xaCommit != "" || g.late) && !contains(f.from, g.mark)
 }
 
 // openMaria opens a view, and finds its place.
@@ -139,7 +202,7 @@ func (v *snapshot) openMaria(ctx context.Context, s *server) error {
 	if err != nil {
 		return err
 	}
-	if v.settled, err = s.awaitLimbo(ctx, v.conn); err != nil {
+	if v.unsure, err = s.awaitLimbo(ctx, v.conn); err != nil {
 		return err
 	}
 	if err := v.begin(ctx); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -148,4 +149,25 @@ func (c *commits) upTo(ctx context.Context, t *testing.T, place gtid.Coordinates
 		}
 	}
 	return c.n
+}
+
+// TestLimboKeepsTheLatestCommits: what is dropped when there are too many is what
+// is oldest.
+func TestLimboKeepsTheLatestCommits(t *testing.T) {
+	l := newLimbo()
+	for i := range 5*maxLimbo/2 + 1 {
+		l.add(fmt.Sprint(i))
+		if i+1 < maxLimbo || i%(maxLimbo/2) != 0 {
+			continue
+		}
+		kept := l.commits()
+		if len(kept) > 2*maxLimbo {
+			t.Errorf("%d of %d are kept", len(kept), i+1)
+		}
+		for _, at := range []int{i - maxLimbo + 1, i - maxLimbo/2, i} {
+			if !slices.Contains(kept, fmt.Sprint(at)) {
+				t.Errorf("commit %d of %d is forgotten", at, i+1)
+			}
+		}
+	}
 }

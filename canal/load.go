@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -355,16 +354,4 @@ func (f *Follower) awaitApplied(ctx context.Context, t *table) error {
 		return err
 	}
 	return f.server.awaitShown(ctx, f.rescans.conn, t, f.tracker.Position(), f.end)
-}
-
-// settleLimbo makes sure that the source shows what the stream has brought of
-// commits by XA.
-func (f *Follower) settleLimbo(ctx context.Context) error {
-	if f.server.kind != gtid.Maria {
-		return nil
-	}
-	if settled, err := f.assembler.limbo.settle(ctx, f.rescans.conn); !settled || err != nil {
-		return errors.Join(errors.New("the source does not show yet what was committed by XA"), err)
-	}
-	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -20,12 +19,6 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 	denied, isDenied := errors.AsType[*lockDenied](err)
 	if err != nil && !isDenied {
 		return err
-	}
-	if f.unsettled && f.server.kind == gtid.Maria {
-		if _, err := f.server.awaitLimbo(whole, f.rescans.conn); err != nil { // it has patience of its own
-			return err
-		}
-		f.unsettled = false
 	}
 	tables, guess, err := f.examineTables(ctx, r)
 	if refused, ok := errors.AsType[*refusal](err); ok {

@@ -55,7 +55,7 @@ func (f *Follower) readSnapshot(ctx context.Context) error {
 		}
 	}
 	for _, r := range f.scanning {
-		r.due, r.since, r.from, r.converged = false, &start, &from, &converged
+		r.due, r.since, r.from, r.unsure, r.converged = false, &start, &from, f.snapshot.unsure, &converged
 		if r.counted {
 			r.converged = &target{position: start}
 		}

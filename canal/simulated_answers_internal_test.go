@@ -34,7 +34,9 @@ func (s *simulated) answer(query string) (names []string, rows [][]any, err erro
 	case strings.HasPrefix(query, "SELECT @@global.gtid_"), strings.HasPrefix(query, "SELECT BINLOG_GTID_POS"):
 		return of("executed"), one(executed), nil
 	case query == "XA RECOVER":
-		return of("formatID", "gtrid_length", "bqual_length", "data"), nil, nil
+		return of("formatID", "gtrid_length", "bqual_length", "data"), s.listed(), nil
+	case strings.Contains(query, "rpl_semi_sync"):
+		return of("milliseconds"), one("0"), nil
 	case strings.HasPrefix(query, "SELECT WAIT_FOR_EXECUTED_GTID_SET"):
 		return of("timeout"), one("0"), nil
 	case strings.Contains(query, "'binlog_snapshot_file'"):
@@ -105,7 +107,7 @@ func (s *simulated) edgesOf(key, value, table string) (names []string, rows [][]
 	if value != "" {
 		names = append(names, value)
 	}
-	if s.committed() == s.begin {
+	if s.committed() == s.begin || len(s.listed()) > 0 {
 		return names, nil, nil
 	}
 	i := slices.IndexFunc(s.follows, func(r Relation) bool { return r.Table == table })

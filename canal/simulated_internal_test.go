@@ -3,6 +3,7 @@ package canal
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"net"
@@ -37,6 +38,7 @@ type simulated struct {
 
 	mu    sync.Mutex // guards what follows
 	shown int        // groups that are committed
+	limbo []string   // xids that are listed; until there are none, no table shows a row
 	dumps int        // asked for to be followed
 	dump  func(d *dump) error
 }
@@ -163,6 +165,23 @@ func (s *simulated) show(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shown = n
+}
+
+// hide has the source list XA transactions, and show no rows as long as it does.
+func (s *simulated) hide(xids ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limbo = xids
+}
+
+// listed are the XA transactions that the source lists, as it does.
+func (s *simulated) listed() (rows [][]any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, xid := range s.limbo {
+		rows = append(rows, []any{"1", fmt.Sprint(len(xid)), "0", xid})
+	}
+	return rows
 }
 
 // answerDumps replaces how the source answers requests for its binlog.

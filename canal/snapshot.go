@@ -38,10 +38,10 @@ type snapshot struct {
 	start     gtid.Position
 	converged target
 	from      gtid.Position    // where the stream is to begin: start, or a little before
+	unsure    map[string]bool  // XA transactions that it may lack, see limbo.go
 	end       gtid.Coordinates // of the binlog when the view was opened, unknown without GTIDs
 	tables    []*snapshotTable
 	opened    time.Time // or a little before
-	settled   bool      // no XA transaction may be between the binlog and the view, see limbo.go
 
 	rows *sql.Rows // of tables[0], nil between two tables
 	row  *textRow  // the one that rows are at
@@ -64,7 +64,7 @@ func openSnapshot(ctx context.Context, db *sql.DB, s *server, tables []*snapshot
 	if err != nil {
 		return nil, err
 	}
-	view := &snapshot{conn: conn, tables: tables, opened: time.Now(), settled: s.kind != gtid.Maria}
+	view := &snapshot{conn: conn, tables: tables, opened: time.Now()}
 	defer func() {
 		if err != nil {
 			view.close()

@@ -67,6 +67,7 @@ func (f *Follower) lose(reason error) {
 	for _, r := range f.assembler.follows {
 		r.defined = false
 	}
+	f.assembler.limbo = newLimbo() // which is suspected from the new place on
 	f.tracker.Set(gtid.Position{})
 	f.begin, f.end = fileBegin{}, gtid.Coordinates{}
 	f.doubtAll(f.assembler.follows, "the position was lost: "+reason.Error())

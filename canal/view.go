@@ -16,6 +16,9 @@ import (
 // openView opens a view of the tables for a relation. It must have everything that
 // is applied, since the stream will not bring it again.
 func (f *Follower) openView(ctx context.Context, r *follow, tables []*table) (*snapshot, error) {
+	if err := f.settleLimbo(ctx); err != nil {
+		return nil, err
+	}
 	var read []*snapshotTable
 	for _, t := range tables {
 		st, err := newSnapshotTable(t, []*follow{r})
@@ -24,20 +27,13 @@ func (f *Follower) openView(ctx context.Context, r *follow, tables []*table) (*s
 		}
 		read = append(read, st)
 	}
-	if err := f.settleLimbo(ctx); err != nil {
-		return nil, err
-	}
 	view, err := f.openViewOf(ctx, f.rescans.db, read, []*follow{r})
 	if err != nil {
 		return nil, err
 	}
-	applied := f.tracker.Position()
-	if !view.start.Covers(applied) {
+	if applied := f.tracker.Position(); !view.start.Covers(applied) {
 		view.close()
 		return nil, fmt.Errorf("the source does not show yet what it has sent: it shows %s", view.start)
-	}
-	if !view.settled {
-		view.from = applied // what is committed by XA from here on may be missing
 	}
 	return view, nil
 }
@@ -45,7 +41,7 @@ func (f *Follower) openView(ctx context.Context, r *follow, tables []*table) (*s
 // beginView begins to read a view.
 func (f *Follower) beginView(s *rescan, view *snapshot) {
 	s.view, s.reached, s.lanes, s.asideBy = view, nil, nil, nil
-	s.since, s.from, s.aside = &view.start, &view.from, true
+	s.since, s.from, s.unsure, s.aside = &view.start, &view.from, view.unsure, true
 	f.readings = append(f.readings, indexer.Reading{Relation: s.id, Aside: true, Begins: true})
 }
 

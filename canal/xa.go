@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/kithdb/kith/canal/binlog"
+	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/canal/statement"
 	"github.com/kithdb/kith/indexer"
 )
@@ -28,7 +29,7 @@ func (a *assembler) xaPrepare(e binlog.Event) (bool, error) {
 			return false, fmt.Errorf("%w: an xid that is too long", errProtocol)
 		}
 		// A server gives an xid again when its last transaction can be seen.
-		delete(a.limbo, xid.String())
+		a.limbo.forget(xid.String())
 		for _, f := range a.follows {
 			if !a.knows(f) { // and a rescan does not see rows that are not committed
 				a.doubt(f, "an XA transaction was committed that was prepared before the relation was read")
@@ -70,8 +71,10 @@ func (a *assembler) knows(f *follow) bool {
 }
 
 func (a *assembler) xaCommit(xid string) {
-	a.group.xaCommit = true
-	a.limbo.add(xid)
+	a.group.xaCommit = xid
+	if a.group.mark.kind == gtid.Maria {
+		a.limbo.add(xid)
+	}
 	x, ok := a.prepared[xid]
 	if !ok {
 		a.doubtAll("an XA transaction was committed that was prepared before kith followed the binlog (" + xid + ")")
