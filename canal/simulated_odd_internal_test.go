@@ -43,6 +43,18 @@ var odd = []struct {
 			return [][]byte{sealed(eventOf(200, 0, 1, 2, 3), binlog.FlagIgnorable), sealed(eventOf(255, 0), binlog.FlagIgnorable)}
 		})
 	}},
+	{name: "rows events that only end their statement", edit: func(s *simulated, n int, packets [][]byte) [][]byte {
+		var events [][]byte
+		for _, id := range []string{"\xff\xff\xff\x00\x00\x00", "\xff\xff\xff\xff\x00\x00", "\xff\xff\xff\xff\xff\xff"} {
+			kind, extra := binlog.TypeWriteRowsV1, ""
+			if s.kind == gtid.MySQL {
+				kind, extra = binlog.TypeWriteRowsV2, "\x02\x00"
+			}
+			const statementEnd, columns = "\x01\x00", "\x01\xff"
+			events = append(events, sealed(eventOf(kind, 0, []byte(id+statementEnd+extra+columns)...), 0))
+		}
+		return after(packets, onlyAt(s.groups[s.begin+1].first+1-n, events...))
+	}},
 	{name: "an unknown event within a group", doubt: "of a kind", edit: func(s *simulated, n int, packets [][]byte) [][]byte {
 		return after(packets, onlyAt(s.groups[s.begin+1].first+1-n, sealed(eventOf(200, 0), 0)))
 	}},
