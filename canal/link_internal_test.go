@@ -1,8 +1,13 @@
 package canal
 
 import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
 	"testing"
 
+	"github.com/kithdb/kith/canal/sandbox"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -86,4 +91,49 @@ func TestTableOfALinkThatDiffers(t *testing.T) {
 			t.Errorf("%s is %s, want stale", r.Name, r.state)
 		}
 	}
+}
+
+// blind is a source that fails when it is asked for a table.
+type blind struct {
+	*sql.DB
+	table string
+}
+
+func (b blind) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if slices.Contains(args, any(b.table)) {
+		return nil, errors.New("the connection is lost")
+	}
+	return b.DB.QueryContext(ctx, query, args...)
+}
+
+// TestLinksAreToldOfTablesThatCannotBeExamined: a link that was found is followed
+// from there on, whatever becomes of the examination. The index must know it.
+func TestLinksAreToldOfTablesThatCannotBeExamined(t *testing.T) {
+	eachServer(t, func(t *testing.T, ctx context.Context, source *sandbox.Server) {
+		for _, statement := range []string{
+			"CREATE DATABASE s",
+			"CREATE TABLE s.top (id INT PRIMARY KEY)",
+			"CREATE TABLE s.parent (id INT PRIMARY KEY, up INT, FOREIGN KEY (up) REFERENCES top (id) ON DELETE CASCADE)",
+			"CREATE TABLE s.t (a INT, b INT, PRIMARY KEY (a, b), FOREIGN KEY (a) REFERENCES parent (id) ON DELETE CASCADE)",
+		} {
+			if _, err := source.DB().ExecContext(ctx, statement); err != nil {
+				t.Fatalf("%s: %v", statement, err)
+			}
+		}
+		f := reviewFollower(t)
+		child, err := readTable(ctx, source.DB(), "s", "t", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, missing := range []string{"top", ""} { // once more, when it can be
+			f.batch.begin()
+			err := f.findCascades(ctx, blind{source.DB(), missing}, child, f.assembler.follows[:1], make([]error, 1))
+			if (err == nil) != (missing == "") {
+				t.Errorf("without table %q: %v", missing, err)
+			}
+			if n := len(f.links()); n != 1 || len(f.batch.told().Links) != n {
+				t.Errorf("without table %q there are %d links, and %d are told, want one that is", missing, n, len(f.batch.told().Links))
+			}
+		}
+	})
 }

@@ -251,3 +251,20 @@ func (s *source) endReaders(t *testing.T) {
 		s.DB().ExecContext(ctx, fmt.Sprintf("KILL %d", id)) // it may have ended by itself
 	}
 }
+
+// TestLoadWithFewConnections loads a table by an account that may have one
+// connection beside those for the stream and for questions: parts are read one
+// after the other.
+func TestLoadWithFewConnections(t *testing.T) {
+	const rows = 30_000
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		createFollowed(t, s, schema)
+		s.fill(t, schema, "t", 1000, rows)
+		s.run(t, schema, "ANALYZE NO_WRITE_TO_BINLOG TABLE t") // so that it is known to be large
+		o := s.as(t, s.options(t, schema, "t.a.b", "t.b.a"), "REPLICATION SLAVE, REPLICATION CLIENT ON *.*",
+			"SELECT ON "+schema+".*", "LOCK TABLES ON "+schema+".*")
+		s.run(t, "", "SET sql_log_bin = 0", "ALTER USER "+o.User+" WITH MAX_USER_CONNECTIONS 3")
+		s.start(t, o, newIndex(relationsOf(o))).exact()
+	})
+}

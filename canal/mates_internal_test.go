@@ -3,7 +3,9 @@ package canal
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/kithdb/kith/canal/filter"
 	"github.com/kithdb/kith/canal/sandbox"
@@ -69,4 +71,25 @@ func TestMatesKnowTheirCascades(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestTablesOfALoadRestTogether: when a load fails, all of its relations wait, so
+// that those of other tables are read before the next try.
+func TestTablesOfALoadRestTogether(t *testing.T) {
+	f := reviewFollower(t)
+	f.o.Address, f.o.TLS.Mode = "127.0.0.1:1", TLSDisabled // where nobody answers
+	f.o.Password = func() (string, error) { return "", nil }
+	first, mate, other := f.assembler.follows[0], &follow{id: 1}, &follow{id: 2}
+	f.assembler.follows = append(f.assembler.follows, mate, other)
+	f.asked = make([]atomic.Bool, len(f.assembler.follows))
+	for _, r := range f.assembler.follows {
+		r.state, r.due = indexer.Loading, true
+	}
+	f.rescans.active = &rescan{follow: first, load: &load{lanes: newLanes([]string{"a", "b"}, 0, 9), relations: []*follow{first, mate}}}
+	if err := f.followOn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if now := time.Now(); !first.rest.After(now) || !mate.rest.After(now) || other.rest.After(now) {
+		t.Errorf("they rest until %s, %s and %s, want the first two to do", first.rest, mate.rest, other.rest)
+	}
 }

@@ -56,10 +56,11 @@ func (s *simulated) variables() [][]any {
 		return append(rows, []any{"gtid_domain_id", "0"}, []any{"log_slave_updates", "ON"})
 	}
 	return append(rows, []any{"gtid_mode", "ON"}, []any{"server_uuid", simulatedUUID},
-		[]any{"log_replica_updates", "ON"}, []any{"innodb_native_foreign_keys", "OFF"})
+		[]any{"log_replica_updates", "ON"}, []any{"innodb_native_foreign_keys", s.nativeKeys()})
 }
 
 var (
+	tableShown = regexp.MustCompile("^SHOW CREATE TABLE `[^`]*`.`([^`]*)`")
 	tableName  = regexp.MustCompile(`TABLE_NAME = '([^']*)'`)
 	selectRows = regexp.MustCompile("^SELECT `([^`]*)`(?:, `([^`]*)`)? FROM `[^`]*`.`([^`]*)`")
 )
@@ -89,8 +90,9 @@ func (s *simulated) answerOfTables(query string) (names []string, rows [][]any, 
 		return []string{"type", "engine"}, [][]any{{"BASE TABLE", "InnoDB"}}, nil
 	case strings.Contains(query, "TABLE_ROWS"):
 		return []string{"rows"}, [][]any{{"0"}}, nil
-	case strings.HasPrefix(query, "SHOW CREATE TABLE"):
-		return []string{"Table", "Create Table"}, [][]any{{"", "CREATE TABLE"}}, nil
+	case tableShown.MatchString(query):
+		statement, err := s.create(tableShown.FindStringSubmatch(query)[1])
+		return []string{"Table", "Create Table"}, [][]any{{"", statement}}, err
 	case strings.HasPrefix(query, "SELECT 1 FROM"):
 		return []string{"1"}, nil, nil
 	}

@@ -40,7 +40,10 @@ type simulated struct {
 	shown int        // groups that are committed
 	limbo []string   // xids that are listed; until there are none, no table shows a row
 	dumps int        // asked for to be followed
-	dump  func(d *dump) error
+
+	native  string                             // innodb_native_foreign_keys, MySQL only
+	creates func(table string) (string, error) // SHOW CREATE TABLE
+	dump    func(d *dump) error
 }
 
 // recordedGroup is a group of a recording: its packets from first to before end.
@@ -62,7 +65,8 @@ type dump struct {
 // simulate starts a source that replays a scenario. It ends with the test.
 func simulate(t *testing.T, name string, s *scenario) *simulated {
 	t.Helper()
-	source := &simulated{scenario: s, file: "bin.000001", kind: gtid.MySQL, version: "9.7.4", dump: (*dump).follow}
+	source := &simulated{scenario: s, file: "bin.000001", kind: gtid.MySQL, version: "9.7.4", dump: (*dump).follow,
+		native: "OFF", creates: func(string) (string, error) { return "CREATE TABLE", nil }}
 	switch {
 	case strings.HasPrefix(name, "mariadb"):
 		source.kind, source.version = gtid.Maria, "10.11.19-MariaDB-log"
