@@ -1,8 +1,12 @@
 package canal
 
 import (
+	"context"
+	"encoding/binary"
 	"errors"
+	"net"
 	"testing"
+	"time"
 
 	"github.com/kithdb/kith/canal/binlog"
 )
@@ -12,16 +16,21 @@ import (
 func TestGroupsThatAreCutOff(t *testing.T) {
 	next := append([]byte{4, 0, 0, 0, 0, 0, 0, 0}, "binlog.000001"...)
 	for _, c := range []struct {
-		name  string
-		event []byte
+		name string
+		cut  func(f *Follower)
 	}{
-		{"a format description", formatOf()},
-		{"a ROTATE", eventOf(binlog.TypeRotate, 0, next...)},
+		{"a format description", func(f *Follower) { f.feed(t, formatOf()) }},
+		{"a ROTATE", func(f *Follower) { f.feed(t, eventOf(binlog.TypeRotate, 0, next...)) }},
+		{"the connection", func(f *Follower) { f.assembler.reset() }},
 	} {
 		f := reviewFollower(t)
-		f.feed(t, formatOf(), anonymousOf(300), queryOf(400, "BEGIN"), c.event)
+		f.feed(t, formatOf(), anonymousOf(300), queryOf(400, "BEGIN"))
+		c.cut(f)
 		if f.assembler.open {
 			t.Errorf("the group is open after %s", c.name)
+		}
+		if c.name == "the connection" {
+			continue // which begins with a format description
 		}
 		if _, _, err := f.assembler.event(eventOf(binlog.TypeXID, 500, make([]byte, 8)...)); !errors.Is(err, errProtocol) {
 			t.Errorf("its end after %s gives %v, want %v", c.name, err, errProtocol)
@@ -41,5 +50,64 @@ func TestXARollbackIsForgotten(t *testing.T) {
 	groups := f.feed(t, anonymousOf(700), queryOf(800, "XA ROLLBACK X'31',X'',1"))
 	if n := len(f.assembler.prepared); n != 0 || len(groups) != 1 || len(groups[0].doubts) > 0 {
 		t.Errorf("%d are prepared after the rollback, groups %+v; want none, and one without a doubt", n, groups)
+	}
+}
+
+// TestHeartbeatsMoveNoOffset: what the source sends beside its binlog has no place
+// there, whatever its header tells.
+func TestHeartbeatsMoveNoOffset(t *testing.T) {
+	madeUp := eventOf(binlog.TypeMariaGTIDList, 900, 0, 0, 0, 0)
+	binary.LittleEndian.PutUint16(madeUp[17:], binlog.FlagArtificial)
+	for _, event := range [][]byte{
+		eventOf(binlog.TypeHeartbeat, 900, []byte("binlog.000001")...), eventOf(binlog.TypeHeartbeatV2, 900), madeUp,
+	} {
+		f := reviewFollower(t)
+		groups := f.feed(t, formatOf(), anonymousOf(300), queryOf(400, "BEGIN"), event, eventOf(binlog.TypeXID, 500, make([]byte, 8)...))
+		if len(groups) != 1 || groups[0].mark.offset != 500 {
+			t.Errorf("event %d: groups %+v, want one that ends at 500", event[4], groups)
+		}
+	}
+}
+
+// TestHeartbeatWithinAGroupIsNoPosition: a source may have written on, and say so,
+// before it sends the rest of a group.
+func TestHeartbeatWithinAGroupIsNoPosition(t *testing.T) {
+	f := reviewFollower(t)
+	f.tracker.SetFile("binlog.000001", 200)
+	source := f.pipeStream(t.Context())
+	defer f.close()
+	go source.Write(frames(formatOf(), anonymousOf(300), queryOf(400, "BEGIN"), eventOf(binlog.TypeHeartbeat, 900, []byte("binlog.000001")...)))
+	if _, err := f.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.Applied()
+	if got, want := f.Position(), "binlog.000001:200"; got != want || !f.assembler.open || f.Status().CaughtUp {
+		t.Errorf("position %s, within a group %t, caught up %t; want %s within one", got, f.assembler.open, f.Status().CaughtUp, want)
+	}
+}
+
+// TestSilentLogin: somebody who accepts the connection for the stream and says
+// nothing does not hold it for ever.
+func TestSilentLogin(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	o := Options{Address: silent.Addr().String(), Password: func() (string, error) { return "", nil }, TLS: TLS{Mode: TLSDisabled}}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := o.connectDump(ctx, false)
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("the login succeeded")
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the login goes on behind its time")
 	}
 }

@@ -169,18 +169,6 @@ func TestOffsetGoesBeyond4GiB(t *testing.T) {
 	}
 }
 
-// Within a group, a source that has written on may say so before it sends the rest.
-func TestHeartbeatsMoveNoOffset(t *testing.T) {
-	for _, kind := range []binlog.EventType{binlog.TypeHeartbeat, binlog.TypeHeartbeatV2} {
-		f := reviewFollower(t)
-		groups := f.feed(t, formatOf(), anonymousOf(300), queryOf(400, "BEGIN"), eventOf(kind, 900, []byte("binlog.000001")...),
-			eventOf(binlog.TypeXID, 500, make([]byte, 8)...))
-		if len(groups) != 1 || groups[0].mark.offset != 500 {
-			t.Errorf("%s: groups %+v, want one that ends at 500", kind, groups)
-		}
-	}
-}
-
 func TestMessagesHoldNoRows(t *testing.T) {
 	for _, sql := range []string{
 		"INSERT INTO t(a,b)VALUES(1,'secret')", "UPDATE/**/t/**/SET/**/p='secret'", "CALL\tp(secret)", "REPLACE t VALUES ('secret')",
