@@ -172,6 +172,9 @@ func (f *Follower) findTables(ctx context.Context, q queryer, s *server, reading
 		tables, err := f.listTables(ctx, q, s, r)
 		refused, isRefused := errors.AsType[*refusal](err)
 		first := reading || r.state == indexer.Loading
+		if first {
+			f.assembler.own(r, tables) // none if they cannot be told
+		}
 		switch {
 		case isRefused:
 			unfit[r] = fmt.Errorf("relation %s cannot be read: %w", r.Name, refused.error)
@@ -180,7 +183,6 @@ func (f *Follower) findTables(ctx context.Context, q queryer, s *server, reading
 		case first && len(tables) == 0:
 			unfit[r] = noTable(r)
 		case first:
-			f.assembler.own(r, tables)
 		case !f.checked:
 			tables = nil
 			for _, t := range f.assembler.tables {

@@ -52,13 +52,23 @@ func run(t *testing.T, ctx context.Context, q interface {
 	}
 }
 
+// grantReading lets the follower's account read the tables of a schema.
+func grantReading(t *testing.T, ctx context.Context, source *sandbox.Server, schema string) {
+	t.Helper()
+	rights := "SELECT, LOCK TABLES"
+	if source.Binary().Flavor == sandbox.MariaDB {
+		rights = "SELECT"
+	}
+	run(t, ctx, source.DB(), "GRANT "+rights+" ON "+schema+".* TO '"+source.User()+"'@'%'")
+}
+
 // newFollowerOf returns a follower that has reached the source to read tables, and
 // does not follow it.
 func newFollowerOf(t *testing.T, ctx context.Context, source *sandbox.Server, relations ...Relation) *Follower {
 	t.Helper()
 	f, err := NewFollower(Options{
 		Address: source.Address(), User: source.User(), Password: func() (string, error) { return source.Password(), nil },
-		TLS: TLS{Mode: TLSPreferred}, Relations: relations, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		TLS: TLS{Mode: TLSPreferred}, ServerID: 1 << 31, UUID: "00000000-0000-4000-8000-000080000000", Relations: relations, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ func (f *Follower) beginSnapshot() {
 				continue // another of its tables
 			}
 			f.scanning = append(f.scanning, r)
-			r.due, r.state, r.halted = true, indexer.Loading, ""
+			r.due = true
 			f.changes = append(f.changes, indexer.Change{Relation: r.id, Op: indexer.Clear})
 			f.decideCounting(r, counts(r.Relation, t.table))
 			f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: indexer.Loading, Reason: "its table is being read", Rows: r.rows()})

@@ -17,11 +17,7 @@ import (
 func TestViewsAmidXA(t *testing.T) {
 	eachServer(t, func(t *testing.T, ctx context.Context, source *sandbox.Server) {
 		run(t, ctx, source.DB(), "CREATE DATABASE s", "CREATE TABLE s.bag (a INT, b INT)", "CREATE TABLE s.other (a INT)")
-		rights := "SELECT, LOCK TABLES"
-		if source.Binary().Flavor == sandbox.MariaDB {
-			rights = "SELECT"
-		}
-		run(t, ctx, source.DB(), "GRANT "+rights+" ON s.* TO '"+source.User()+"'@'%'")
+		grantReading(t, ctx, source, "s")
 		f := newFollowerOf(t, ctx, source, Relation{Name: "bag", Schema: "s", Table: "bag", Key: "a", Value: "b"})
 		f.db, f.unsettled = f.rescans.db, false
 		r := f.assembler.follows[0]
