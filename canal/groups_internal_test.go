@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kithdb/kith/canal/binlog"
+	"github.com/kithdb/kith/canal/gtid"
 )
 
 // TestGroupsThatAreCutOff: what cuts a group off ends it as well. One that seemed
@@ -109,5 +110,32 @@ func TestSilentLogin(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("the login goes on behind its time")
+	}
+}
+
+// TestUnknownStatementDoubts: what the scanner of statements does not know may have
+// changed anything.
+func TestUnknownStatementDoubts(t *testing.T) {
+	f := reviewFollower(t)
+	groups := f.feed(t, formatOf(), anonymousOf(300), queryOf(400, "FROBNICATE TABLE s.other"))
+	if len(groups) != 1 || len(groups[0].doubts) != 1 {
+		t.Errorf("groups %+v, want one that doubts the relation", groups)
+	}
+}
+
+// TestLateCommitsAreWaitedFor: on MariaDB rows that come with a definition may be
+// seen only a while after it is in the binlog.
+func TestLateCommitsAreWaitedFor(t *testing.T) {
+	for _, kind := range []gtid.Kind{gtid.Maria, gtid.MySQL} {
+		f := reviewFollower(t)
+		f.server.kind = kind
+		r := f.assembler.follows[0]
+		r.due = true
+		f.assembler.group = group{late: true}
+		before := time.Now()
+		f.takeGroup()
+		if waits := !r.rest.Before(before.Add(lateCommit)); waits != (kind == gtid.Maria) {
+			t.Errorf("%s: the table is read from %s on, %s after the commit", kind, r.rest, r.rest.Sub(before))
+		}
 	}
 }

@@ -131,3 +131,20 @@ func TestLinksAreToldOfTablesThatCannotBeExamined(t *testing.T) {
 		}
 	})
 }
+
+// TestGroupBehindALinkThatIsNotKnown: a group that asks a link for rows that are
+// gone puts in doubt what depends on it, as long as the link is being read.
+func TestGroupBehindALinkThatIsNotKnown(t *testing.T) {
+	for _, state := range []indexer.State{indexer.Live, indexer.Loading} {
+		f := reviewFollower(t)
+		r := f.assembler.follows[0]
+		link := newLink(1, state, Relation{Name: "link.1", Schema: "s", Table: "users", Key: "org", Value: "id"})
+		link.dependents = []dependent{{r, indexer.DropKey, indexer.MoveKey}}
+		f.assembler.follows = append(f.assembler.follows, link)
+		f.assembler.group = group{cascades: true, changes: []indexer.Change{{Relation: link.id, Op: indexer.DeleteKey, Key: 5}}}
+		f.takeGroup()
+		if doubted := r.state == indexer.Stale; doubted != (state != indexer.Live) {
+			t.Errorf("behind a link that is %s: %s", state, r.state)
+		}
+	}
+}
