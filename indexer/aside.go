@@ -11,21 +11,29 @@ import (
 //
 // Where rows are counted, what is read is of one moment, and the changes are all
 // those after it. A row may be removed before it has been read, so the rows that
-// go are collected by themselves, to be taken off at the end.
+// go are collected by themselves, to be taken off at the end. Those that are
+// dropped by their id are not read any more: none that comes after that is among
+// what is read.
 type aside struct {
 	counted   bool
 	came      *postings.Index
 	cameRows  multiplicity
 	went      *postings.Index // where rows are counted
 	wentRows  multiplicity
-	missing   uint64 // rows that went and were not there; known after rows
+	dropped   *postings.Index // where rows are counted: ids, under the column that they were dropped from
+	missing   uint64          // rows that went and were not there; known after rows
 	additions []postings.Change
 	removals  []postings.Change // both as Add
 }
 
 func newAside(counted bool) *aside {
-	return &aside{counted: counted, came: postings.New(), went: postings.New()}
+	return &aside{counted: counted, came: postings.New(), went: postings.New(), dropped: postings.New()}
 }
+
+// Columns that ids are dropped from.
+const (
+	ofKeys, ofValues = 0, 1
+)
 
 // read adds edges of the table.
 func (a *aside) read(edges []Edge) {
@@ -38,7 +46,11 @@ func (a *aside) read(edges []Edge) {
 		return
 	}
 	a.additions = a.additions[:0]
+	dropped := a.dropped.Stats().Edges > 0
 	for _, e := range edges {
+		if dropped && (a.dropped.Contains(ofKeys, e.Key) || a.dropped.Contains(ofValues, e.Value)) {
+			continue
+		}
 		a.additions = append(a.additions, postings.Change{Key: e.Key, Value: e.Value, Op: postings.Add})
 	}
 	a.cameRows.apply(a.came, a.additions)
@@ -63,12 +75,47 @@ func (a *aside) apply(changes []postings.Change) {
 	a.wentRows.apply(a.went, a.removals)
 }
 
+// cascade makes changes of the relation of which some are of many edges. Where
+// rows are counted, and edges move or are dropped by themselves, what is collected
+// is of no use any more: whoever reads begins anew.
+func (a *aside) cascade(changes []Change, symmetric bool) {
+	if !a.counted {
+		(&cascade{tree: a.came}).apply(changes)
+		return
+	}
+	var came, went []Change
+	a.additions = a.additions[:0]
+	for _, c := range changes {
+		switch c.Op {
+		case Add:
+			came = append(came, c)
+			continue
+		case Remove:
+			c.Op = Add
+			went = append(went, c)
+			continue
+		case DropKey, DropValue:
+			if c.Op == DropKey {
+				a.additions = append(a.additions, postings.Change{Key: ofKeys, Value: c.Key, Op: postings.Add})
+			}
+			if c.Op == DropValue || symmetric {
+				a.additions = append(a.additions, postings.Change{Key: ofValues, Value: c.Value, Op: postings.Add})
+			}
+		}
+		came, went = append(came, c), append(went, c)
+	}
+	a.dropped.Apply(a.additions)
+	(&cascade{tree: a.came, rows: &a.cameRows, symmetric: symmetric}).apply(came)
+	(&cascade{tree: a.went, rows: &a.wentRows, symmetric: symmetric}).apply(went)
+}
+
 // clear drops everything: what is read after it was there before it as well.
 func (a *aside) clear() {
 	a.came.Clear()
 	a.cameRows.clear()
 	a.went.Clear()
 	a.wentRows.clear()
+	a.dropped.Clear()
 }
 
 // rows yields the edges in order, with their rows. It is an iter.Seq2.

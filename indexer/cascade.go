@@ -57,25 +57,34 @@ func (r *relation) cascade(changes []Change) {
 		r.applyPending()
 		return
 	}
-	if r.counted.Load() {
-		panic("indexer: rows that are counted are dropped or moved by their edges")
-	}
 	if r.aside != nil {
-		(&cascade{tree: r.aside.came}).apply(changes)
+		r.aside.cascade(changes, r.Symmetric)
 	}
-	c := cascade{tree: r.postings.Load()}
+	c := cascade{tree: r.postings.Load(), symmetric: r.Symmetric}
+	if r.counted.Load() {
+		c.rows = &r.rows
+	}
 	c.apply(changes)
-	r.count(effect{added: c.added, removed: c.removed})
+	r.count(c.effect)
 }
 
 // cascade applies changes of many edges to a tree. The edges of a key stand
 // together. Those to a value are found by a walk over the whole tree, which is
 // why as many values as can be go into one walk.
+//
+// Where rows are counted, all rows of an edge are dropped or moved, and moved
+// ones come to those that are there.
 type cascade struct {
-	tree           *postings.Index
-	run            []postings.Change // to be applied
-	values         []uint64          // of a page
-	added, removed int
+	tree      *postings.Index
+	rows      *multiplicity // nil where each edge has one row
+	symmetric bool          // see applyBothWays
+
+	run    []delta  // to be applied
+	values []uint64 // of a page, or that a walk has found
+	counts []uint64 // of their rows
+	edges  []Edge
+	plain  []postings.Change
+	effect // of all that was applied
 }
 
 // cascadeRun is how many changes are applied together.
@@ -83,6 +92,10 @@ const cascadeRun = 4096
 
 // apply makes the changes in their order.
 func (c *cascade) apply(changes []Change) {
+	if c.symmetric {
+		c.applyBothWays(changes)
+		return
+	}
 	for len(changes) > 0 {
 		n := 0
 		for n < len(changes) && changes[n].Op != MoveValue {
@@ -90,7 +103,7 @@ func (c *cascade) apply(changes []Change) {
 		}
 		c.applyDrops(changes[:n])
 		changes, n = changes[n:], 0
-		for n < len(changes) && changes[n].Op > Clear {
+		for n < len(changes) && changes[n].Op > Clear && changes[n].Op != DropEdge {
 			n++
 		}
 		c.applyMoves(changes[:n])
@@ -142,8 +155,8 @@ func (c *cascade) dropKeys(changes []Change, vain func(i int) bool) {
 		}
 	}
 	for i, change := range changes {
-		if drop, ok := last[change.Key]; change.Op < Clear && !vain(i) && (!ok || i > drop) {
-			c.make(postings.Change{Key: change.Key, Value: change.Value, Op: postings.Op(change.Op)})
+		if drop, ok := last[change.Key]; !vain(i) && (!ok || i > drop) {
+			c.applyEdge(change)
 		}
 	}
 }
@@ -155,8 +168,24 @@ func (c *cascade) dropKey(key uint64) {
 		c.applyKey(Change{Op: DropKey, Key: key})
 		return
 	}
-	for _, value := range c.values {
-		c.make(postings.Change{Key: key, Value: value, Op: postings.Remove})
+	for i, n := range c.rowsOf(key, c.values) {
+		c.make(key, c.values[i], -int64(n))
+	}
+}
+
+// applyEdge makes a change of one edge, and no other.
+func (c *cascade) applyEdge(change Change) {
+	switch change.Op {
+	case Add:
+		c.make(change.Key, change.Value, 1)
+	case Remove:
+		c.make(change.Key, change.Value, -1)
+	case DropEdge:
+		if c.rows != nil {
+			c.flush() // what waits may be rows of it
+		}
+		c.values = append(c.values[:0], change.Value)
+		c.make(change.Key, change.Value, -int64(c.rowsOf(change.Key, c.values)[0]))
 	}
 }
 
@@ -204,8 +233,8 @@ func (c *cascade) applyKey(change Change) {
 		}
 		for page := (postings.Page{Limit: cascadeRun}); ; page.HasAfter = true {
 			c.values = c.tree.AppendValues(c.values[:0], change.Key, page)
-			for _, value := range c.values {
-				c.make(postings.Change{Key: change.Value, Value: value, Op: postings.Add})
+			for i, n := range c.rowsOf(change.Key, c.values) {
+				c.make(change.Value, c.values[i], int64(n))
 			}
 			if len(c.values) < page.Limit {
 				break
@@ -214,12 +243,39 @@ func (c *cascade) applyKey(change Change) {
 		}
 		c.flush()
 	}
-	_, removed := c.tree.ReplaceRange(Edge{Key: change.Key}, Edge{Key: change.Key, Value: math.MaxUint64}, func(func(Edge) bool) {})
-	c.removed += removed
+	c.clearKey(change.Key)
 }
 
-func (c *cascade) make(change postings.Change) {
-	c.run = append(c.run, change)
+// clearKey drops the edges of a key, however many.
+func (c *cascade) clearKey(key uint64) {
+	first, last := Edge{Key: key}, Edge{Key: key, Value: math.MaxUint64}
+	if c.rows != nil {
+		c.effect.add(c.rows.replace(c.tree, first, last, func(func(Edge, uint64) bool) {}))
+		return
+	}
+	_, removed := c.tree.ReplaceRange(first, last, func(func(Edge) bool) {})
+	c.effect.add(effect{removed: removed})
+}
+
+// rowsOf returns how many rows each edge of a key has, of those that are there.
+func (c *cascade) rowsOf(key uint64, values []uint64) []uint64 {
+	c.counts, c.edges = c.counts[:0], c.edges[:0]
+	if c.rows == nil {
+		for range values {
+			c.counts = append(c.counts, 1)
+		}
+		return c.counts
+	}
+	for _, value := range values {
+		c.edges = append(c.edges, Edge{Key: key, Value: value})
+	}
+	c.counts = c.rows.countMany(c.counts, c.tree, c.edges)
+	return c.counts
+}
+
+// make has rows of an edge come or go.
+func (c *cascade) make(key, value uint64, rows int64) {
+	c.run = append(c.run, delta{Edge{Key: key, Value: value}, rows})
 	if len(c.run) >= cascadeRun {
 		c.flush()
 	}
@@ -227,8 +283,21 @@ func (c *cascade) make(change postings.Change) {
 
 // flush applies the changes made so far.
 func (c *cascade) flush() {
-	added, removed := c.tree.Apply(c.run)
-	c.added, c.removed, c.run = c.added+added, c.removed+removed, c.run[:0]
+	if c.rows != nil {
+		c.effect.add(c.rows.add(c.tree, c.run))
+	} else {
+		c.plain = c.plain[:0]
+		for _, d := range c.run {
+			op := postings.Add
+			if d.rows < 0 {
+				op = postings.Remove
+			}
+			c.plain = append(c.plain, postings.Change{Key: d.Key, Value: d.Value, Op: op})
+		}
+		added, removed := c.tree.Apply(c.plain)
+		c.effect.add(effect{added: added, removed: removed})
+	}
+	c.run = c.run[:0]
 }
 
 // fate is what a value of the tree becomes.
@@ -249,7 +318,7 @@ func (c *cascade) walk(fates map[uint64]fate) {
 	}
 	// The edges that come are made when the walk is past their key, so that it
 	// does not meet them.
-	var come []postings.Change
+	var come []delta
 	var key uint64
 	for k, values := range c.tree.Scan(0, math.MaxUint64) {
 		if k != key {
@@ -258,17 +327,22 @@ func (c *cascade) walk(fates map[uint64]fate) {
 				c.flush()
 			}
 		}
+		c.values = c.values[:0]
 		for _, value := range values {
 			if !some.has(value) {
 				continue
 			}
-			f, ok := fates[value]
-			if !ok || !f.gone && f.to == value {
-				continue
+			if f, ok := fates[value]; ok && (f.gone || f.to != value) {
+				c.values = append(c.values, value)
 			}
-			c.run = append(c.run, postings.Change{Key: k, Value: value, Op: postings.Remove})
-			if !f.gone {
-				come = append(come, postings.Change{Key: k, Value: f.to, Op: postings.Add})
+		}
+		if len(c.values) == 0 {
+			continue
+		}
+		for i, n := range c.rowsOf(k, c.values) {
+			c.run = append(c.run, delta{Edge{Key: k, Value: c.values[i]}, -int64(n)})
+			if f := fates[c.values[i]]; !f.gone {
+				come = append(come, delta{Edge{Key: k, Value: f.to}, int64(n)})
 			}
 		}
 	}

@@ -21,7 +21,7 @@ func (p plainEdges) apply(c Change) {
 	case Add:
 		p[Edge{Key: c.Key, Value: c.Value}] = true
 		return
-	case Remove:
+	case Remove, DropEdge:
 		delete(p, Edge{Key: c.Key, Value: c.Value})
 		return
 	case Clear:
@@ -70,7 +70,7 @@ func TestCascadesAgainstAModel(t *testing.T) {
 			var batch Batch
 			for range rapid.IntRange(1, 30).Draw(t, "changes") {
 				c := Change{Relation: RelationID(rapid.IntRange(0, 1).Draw(t, "relation")), Key: id.Draw(t, "key"), Value: id.Draw(t, "value"),
-					Op: rapid.SampledFrom([]Op{Add, Add, Add, Add, Remove, DropKey, DropValue, MoveKey, MoveValue, MoveValue, Clear}).Draw(t, "op")}
+					Op: rapid.SampledFrom([]Op{Add, Add, Add, Add, Remove, DropEdge, DropKey, DropValue, MoveKey, MoveValue, MoveValue, Clear}).Draw(t, "op")}
 				if c.Op == Clear && rapid.IntRange(0, 3).Draw(t, "clear") > 0 {
 					c.Op = Add
 				}

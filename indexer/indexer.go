@@ -27,14 +27,16 @@ const (
 	Remove Op = Op(postings.Remove) // a row that had the edge is gone
 	Clear  Op = 3                   // the relation has no edge any more
 
-	// What foreign keys do to many edges at once, of relations whose rows are not
-	// counted. Those that move a key or a value have what it was in Change.Key, and
-	// what it is in Change.Value.
+	// What foreign keys do to many rows at once. Those that move a key or a value
+	// have what it was in Change.Key, and what it is in Change.Value. Of a symmetric
+	// relation DropKey and MoveKey are of an id in whichever column, and there are no
+	// others.
 	DropKey   Op = 4 // every edge of Key is gone
 	DropValue Op = 5 // every edge to Value is gone
 	MoveKey   Op = 6 // every edge of one key is of another now
 	MoveValue Op = 7 // every edge to one value is to another now
 	DeleteKey Op = 8 // of a link: the rows with Key are gone, and what depends on them
+	DropEdge  Op = 9 // every row with the edge is gone
 )
 
 // Rows says from how many rows an edge of a relation may come.

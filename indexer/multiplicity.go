@@ -27,7 +27,7 @@ type multiplicity struct {
 	slices atomic.Pointer[[]*postings.Index]
 
 	// The writer's, used again by each batch.
-	sorted  []postings.Change
+	deltas  []delta
 	steps   []step
 	edges   []postings.Edge
 	counts  []uint64
@@ -35,6 +35,12 @@ type multiplicity struct {
 	places  []int           // of them
 	found   []bool
 	changes []postings.Change
+}
+
+// delta is how many rows come to an edge, or go if it is negative.
+type delta struct {
+	postings.Edge
+	rows int64
 }
 
 // step is what a batch does to one edge: the number of its rows changes by net,
@@ -52,10 +58,34 @@ type effect struct {
 	missing        uint64 // rows that were to be removed and were not there
 }
 
+// add adds what other changes came to.
+func (e *effect) add(other effect) {
+	e.added, e.removed, e.missing = e.added+other.added, e.removed+other.removed, e.missing+other.missing
+	e.changed = e.changed || other.changed
+}
+
 // apply adds a row for each Add and removes one for each Remove. Tree has the
 // edges. To remove a row that is not there changes nothing, and is told.
-func (m *multiplicity) apply(tree *postings.Index, changes []postings.Change) (e effect) {
-	m.net(changes)
+func (m *multiplicity) apply(tree *postings.Index, changes []postings.Change) effect {
+	m.deltas = m.deltas[:0]
+	for _, c := range changes {
+		d := delta{postings.Edge{Key: c.Key, Value: c.Value}, 1}
+		switch c.Op {
+		case postings.Add:
+		case postings.Remove:
+			d.rows = -1
+		default:
+			panic("indexer: change without an operation")
+		}
+		m.deltas = append(m.deltas, d)
+	}
+	return m.add(tree, m.deltas)
+}
+
+// add makes rows come and go, in the order of the deltas, which it sorts. Rows
+// that are not there do not go, and are told.
+func (m *multiplicity) add(tree *postings.Index, deltas []delta) (e effect) {
+	m.net(deltas)
 	m.lookUp(tree)
 	m.changes = m.changes[:0]
 	for i := range m.steps {
@@ -73,28 +103,19 @@ func (m *multiplicity) apply(tree *postings.Index, changes []postings.Change) (e
 	return e
 }
 
-// net finds what the changes do to each edge, in the order of the edges.
-func (m *multiplicity) net(changes []postings.Change) {
-	m.sorted = append(m.sorted[:0], changes...)
-	slices.SortStableFunc(m.sorted, func(a, b postings.Change) int {
+// net finds what the deltas do to each edge, in the order of the edges.
+func (m *multiplicity) net(deltas []delta) {
+	slices.SortStableFunc(deltas, func(a, b delta) int {
 		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Value, b.Value))
 	})
 	m.steps = m.steps[:0]
-	for _, c := range m.sorted {
-		e := postings.Edge{Key: c.Key, Value: c.Value}
-		if n := len(m.steps); n == 0 || m.steps[n-1].edge != e {
-			m.steps = append(m.steps, step{edge: e})
+	for _, d := range deltas {
+		if n := len(m.steps); n == 0 || m.steps[n-1].edge != d.Edge {
+			m.steps = append(m.steps, step{edge: d.Edge})
 		}
 		s := &m.steps[len(m.steps)-1]
-		switch c.Op {
-		case postings.Add:
-			s.net++
-		case postings.Remove:
-			s.net--
-			s.low = min(s.low, s.net)
-		default:
-			panic("indexer: change without an operation")
-		}
+		s.net += d.rows
+		s.low = min(s.low, s.net)
 	}
 }
 
