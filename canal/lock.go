@@ -73,9 +73,15 @@ func explainLock(err error, s *server, t *table) error {
 		why, quote(t.Schema), or, err)}
 }
 
-// lock locks tables in a mode, for which it waits so many seconds.
+// lock locks tables in a mode, for which it waits so many seconds. The connection
+// is left without autocommit.
+//
+// Before MySQL 8.0 a transaction that has changed a table by its foreign keys alone
+// does not hold it, but a lock of InnoDB [seen on 5.7], which LOCK TABLES waits for
+// as well where autocommit is off.
 func lock(ctx context.Context, conn *sql.Conn, tables []*snapshotTable, mode string, seconds int) error {
-	if _, err := conn.ExecContext(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout = %d", seconds)); err != nil {
+	if _, err := conn.ExecContext(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout = %d, innodb_lock_wait_timeout = %[1]d, "+
+		"innodb_table_locks = ON, autocommit = OFF", seconds)); err != nil {
 		return err
 	}
 	names := make([]string, len(tables))

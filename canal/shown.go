@@ -28,11 +28,12 @@ func (s *server) awaitShown(ctx context.Context, conn *sql.Conn, t *table, posit
 		}
 		return nil
 	case gtid.File:
-		if _, err := conn.ExecContext(ctx, "LOCK TABLES "+quote(t.Schema)+"."+quote(t.Name)+" READ"); err != nil {
-			return explainLock(err, s, t)
+		err := lock(ctx, conn, []*snapshotTable{{table: t}}, "READ", 1)
+		if err == nil {
+			_, err = conn.ExecContext(ctx, "UNLOCK TABLES")
 		}
-		_, err := conn.ExecContext(ctx, "UNLOCK TABLES")
-		return err
+		_, restored := conn.ExecContext(ctx, "SET SESSION autocommit = ON")
+		return errors.Join(explainLock(err, s, t), restored)
 	}
 	for {
 		if _, err := conn.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
