@@ -26,13 +26,13 @@ import (
 //
 // Where rows in between are gone of which there is no event, links tell which
 // (see link.go). Where nothing tells which of a relation's rows change, its table
-// is read again: the key is of another column, or of several, or several rows may
-// hold an edge.
+// is read again: the key is of another column, or of others as well.
 type cascade struct {
 	relation           *follow
 	ancestor           *table
 	key                foreignKey
 	value              bool // it is made of the relation's value column, not of the key
+	pair               bool // it is made of both
 	onDelete, onUpdate consequence
 }
 
@@ -183,44 +183,6 @@ func (t *table) loadParent(k foreignKey, followed *table, load func(schema, name
 	return parent, err
 }
 
-// judge finds out whether a relation's two columns tell what the foreign key of
-// its table does to its edges.
-func (c *cascade) judge(t *table) {
-	r, k := c.relation, c.key
-	if len(k.own) != 1 || counts(r.Relation, t) || !c.ancestor.uniqueWithin(k.references[0], k.references[0]) {
-		return
-	}
-	isKey, isValue := strings.EqualFold(k.own[0], r.Key), strings.EqualFold(k.own[0], r.Value)
-	if !isKey && !isValue {
-		return
-	}
-	c.value = isValue && !(isKey && r.link)
-	switch {
-	case r.link && isKey && k.deletes():
-		c.onDelete = deletes
-	case k.deletes(), c.onDelete != untouched && k.onDelete == "SET NULL":
-		c.onDelete = drops
-	}
-	filtered := r.where != nil && containsFold(r.where.Columns(), k.own[0])
-	if t.computes(r.columns()...) || isKey && isValue && !r.link || filtered {
-		return
-	}
-	switch k.onUpdate {
-	case "CASCADE":
-		c.onUpdate = moves
-	case "SET NULL":
-		c.onUpdate = drops
-	}
-}
-
-// ops returns the operations that drop or move edges.
-func (c *cascade) ops() (drop, move indexer.Op) {
-	if c.value {
-		return indexer.DropValue, indexer.MoveValue
-	}
-	return indexer.DropKey, indexer.MoveKey
-}
-
 // plan finds the columns of the ancestor, among those that are read of its rows.
 // One that is not there any more leaves open what the row does.
 func (c *cascade) plan(t *table, ordinals []int) (cascadePlan, []int) {
@@ -273,16 +235,18 @@ func (p *cascadePlan) appendChanges(dst []indexer.Change, before, after []binlog
 	case consequence == untold, p.blind:
 		return dst, unknown
 	}
-	place := p.places[0]
-	old := before[place]
-	switch {
-	case old.State == binlog.Absent:
-		return dst, fmt.Sprintf("a row of %s was changed or deleted, and %v", p.ancestor, &imageError{p.key.references[0], "the"})
-	case old.State == binlog.Null:
-		return dst, "" // nothing refers to it
+	for i, place := range p.places {
+		switch before[place].State {
+		case binlog.Absent:
+			return dst, fmt.Sprintf("a row of %s was changed or deleted, and %v", p.ancestor, &imageError{p.key.references[i], "the"})
+		case binlog.Null:
+			return dst, "" // nothing refers to it
+		}
 	}
+	place := p.placeOf(p.relation.Key)
+	old, oldValue := before[place], before[p.placeOf(p.relation.Value)]
 	drop, move := p.ops()
-	change := indexer.Change{Relation: p.relation.id, Op: drop, Key: old.Bits, Value: old.Bits}
+	change := indexer.Change{Relation: p.relation.id, Op: drop, Key: old.Bits, Value: oldValue.Bits}
 	switch consequence {
 	case deletes:
 		if change.Op = indexer.DeleteKey; !isID(old) {
@@ -296,10 +260,19 @@ func (p *cascadePlan) appendChanges(dst []indexer.Change, before, after []binlog
 			return dst, fmt.Sprintf("a row of %s has an id now that is negative, or is no longer: %s", p.ancestor, p.key)
 		}
 	}
-	if !isID(old) {
+	if !isID(old) || !isID(oldValue) {
 		return dst, ""
 	}
 	return append(dst, change), ""
+}
+
+// placeOf returns the place of the ancestor's column that a column of the relation
+// refers to. A foreign key of one column is both of them.
+func (p *cascadePlan) placeOf(column string) int {
+	if p.pair && strings.EqualFold(p.key.own[1], column) {
+		return p.places[1]
+	}
+	return p.places[0]
 }
 
 // changes says whether an update of the ancestor's row may have changed a column
@@ -318,15 +291,15 @@ func isCascade(c indexer.Change) bool { return c.Op > indexer.Clear }
 // have the edges that they had when the rows were changed: they are read again.
 //
 // What moves edges depends on those that are there, unlike every other change:
-// done to a table that was read later, it would do something else. And a
-// relation whose rows are counted had none of this when the change was made, in
-// an XA transaction that was prepared then.
+// done to a table that was read later, it would do something else. And where rows
+// are counted, those with one edge are not told from the ones that are still to be
+// read.
 func (f *Follower) withoutCascadesInVain(start int) []indexer.Change {
 	kept := f.changes[:start]
 	for _, c := range f.changes[start:] {
 		r := f.assembler.follows[c.Relation]
-		moves := c.Op == indexer.MoveKey || c.Op == indexer.MoveValue
-		if !isCascade(c) || !r.counted && (!moves || r.state == indexer.Live) {
+		known := c.Op != indexer.MoveKey && c.Op != indexer.MoveValue && (c.Op != indexer.DropEdge || !r.counted)
+		if known || r.state == indexer.Live {
 			kept = append(kept, c)
 			continue
 		}

@@ -51,8 +51,21 @@ func TestCascadesOn(t *testing.T) {
 		{"value becomes NULL", "", map[string][]string{"child": {"`v`) REFERENCES `parent` (`id`) ON UPDATE SET NULL"}}, "parent value: none dropped"},
 		{"default", "", map[string][]string{"child": {"`v`) REFERENCES `parent` (`id`) ON UPDATE SET DEFAULT ON DELETE SET DEFAULT"}}, "parent value: unknown unknown"},
 		{"not unique", "", map[string][]string{"child": {"`k`) REFERENCES `parent` (`a`) ON DELETE CASCADE ON UPDATE CASCADE"}}, "parent key: unknown unknown"},
-		{"several rows an edge", "k o", map[string][]string{"child": {"`k`) REFERENCES `parent` (`id`) ON DELETE CASCADE"}}, "parent key: unknown none"},
-		{"several columns", "", map[string][]string{"child": {"`k`, `v`) REFERENCES `parent` (`a`, `b`) ON DELETE CASCADE"}}, "parent key: unknown none"},
+		{"several rows an edge", "k o", map[string][]string{"child": {"`k`) REFERENCES `parent` (`id`) ON DELETE CASCADE ON UPDATE CASCADE"}}, "parent key: dropped moved"},
+		{"both columns", "", map[string][]string{"child": {"`v`, `k`) REFERENCES `parent` (`a`, `b`) ON DELETE CASCADE ON UPDATE SET NULL"}}, "parent both: dropped dropped"},
+		{"both columns move", "", map[string][]string{"child": {"`k`, `v`) REFERENCES `parent` (`a`, `b`) ON UPDATE CASCADE"}}, "parent both: none unknown"},
+		{"both columns, not unique", "", map[string][]string{"child": {"`k`, `v`) REFERENCES `parent` (`a`, `up`) ON DELETE CASCADE"}}, "parent both: unknown none"},
+		{"one of several columns", "", map[string][]string{"child": {"`k`, `o`) REFERENCES `parent` (`a`, `b`) ON DELETE CASCADE"}}, "parent key: unknown none"},
+		{"a table of many", "", map[string][]string{"child": {"`k`) REFERENCES `parent` (`id`) ON DELETE CASCADE"}}, "parent key: unknown none"},
+		{"symmetric", "k v", map[string][]string{"child": {"`k`) REFERENCES `parent` (`id`) ON DELETE CASCADE ON UPDATE CASCADE",
+			"`v`) REFERENCES `parent` (`ID`) ON DELETE SET NULL ON UPDATE CASCADE"}}, "parent key: dropped moved; parent key: dropped moved"},
+		{"symmetric, held by the other column", "k v", map[string][]string{"child": {"`k`) REFERENCES `parent` (`id`) ON DELETE CASCADE ON UPDATE CASCADE",
+			"`v`) REFERENCES `parent` (`id`)"}}, "parent key: dropped moved"},
+		{"symmetric, otherwise", "k v", map[string][]string{"child": {"`k`) REFERENCES `parent` (`id`) ON DELETE CASCADE ON UPDATE CASCADE",
+			"`v`) REFERENCES `parent` (`id`) ON DELETE SET DEFAULT ON UPDATE SET NULL"}}, "parent key: unknown unknown; parent key: unknown unknown"},
+		{"symmetric, one column", "k v", map[string][]string{"child": {"`k`) REFERENCES `parent` (`id`) ON DELETE CASCADE"}}, "parent key: unknown none"},
+		{"symmetric, two parents", "k v", map[string][]string{"child": {"`k`) REFERENCES `parent` (`id`) ON DELETE CASCADE", "`v`) REFERENCES `top` (`id`) ON DELETE CASCADE"}},
+			"parent key: unknown none; top key: unknown none"},
 		{"another column", "", map[string][]string{"child": {"`o`) REFERENCES `parent` (`id`) ON DELETE SET NULL ON UPDATE CASCADE"}}, ""},
 		{"rows of another column", "", map[string][]string{"child": {"`o`) REFERENCES `parent` (`id`) ON DELETE CASCADE ON UPDATE CASCADE"}}, "parent key: unknown none"},
 		{"computed", "k g", map[string][]string{"child": {"`o`) REFERENCES `parent` (`id`) ON UPDATE CASCADE"}}, "parent key: none unknown"},
@@ -86,7 +99,11 @@ func TestCascadesOn(t *testing.T) {
 			}
 			load := kin(c.keys)
 			child, _ := load("s", "child")
-			found, err := child.cascadesOn(&follow{Relation: Relation{Key: key, Value: value}}, load, func(need) bool { return false })
+			r := Relation{Key: key, Value: value, Symmetric: strings.HasPrefix(c.name, "symmetric")}
+			if c.name == "a table of many" {
+				r.Table = "child*"
+			}
+			found, err := child.cascadesOn(&follow{Relation: r}, load, func(need) bool { return false })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -94,6 +111,9 @@ func TestCascadesOn(t *testing.T) {
 			names := []string{untouched: "none", drops: "dropped", moves: "moved", untold: "unknown"}
 			for _, f := range found {
 				side := map[bool]string{false: "key", true: "value"}[f.value]
+				if f.pair {
+					side = "both"
+				}
 				got = append(got, fmt.Sprintf("%s %s: %s %s", f.ancestor.Name, side, names[f.onDelete], names[f.onUpdate]))
 			}
 			if text := strings.Join(got, "; "); text != c.want {
@@ -156,22 +176,25 @@ func TestLinksOn(t *testing.T) {
 }
 
 // TestCascadesInVain: edges that are not those of this place are not moved, and
-// rows that are counted are not dropped by their edges.
+// rows that are counted and still to be read are not dropped by their edges.
 func TestCascadesInVain(t *testing.T) {
-	const n = 3
-	live, read, counted := indexer.RelationID(0), indexer.RelationID(1), indexer.RelationID(2)
-	f, err := NewFollower(Options{Logger: slog.New(slog.DiscardHandler), Relations: make([]Relation, n), States: []indexer.State{indexer.Live, indexer.Stale, indexer.Live}})
+	const n = 4
+	read, counted := indexer.RelationID(1), indexer.RelationID(3) // and being read; the others are live
+	f, err := NewFollower(Options{Logger: slog.New(slog.DiscardHandler), Relations: make([]Relation, n), States: []indexer.State{indexer.Live, indexer.Stale, indexer.Live, indexer.Stale}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.assembler.follows[counted].counted = true
-	f.assembler.follows[read].due, f.assembler.follows[read].reached = true, &indexer.Edge{Key: 7}
+	f.assembler.follows[2].counted, f.assembler.follows[counted].counted = true, true
+	for _, r := range []indexer.RelationID{read, counted} {
+		f.assembler.follows[r].due, f.assembler.follows[r].reached = true, &indexer.Edge{Key: 7}
+	}
 	var want []indexer.Change
 	for r := range indexer.RelationID(n) {
-		for _, op := range []indexer.Op{indexer.Add, indexer.Remove, indexer.Clear, indexer.DropKey, indexer.DropValue, indexer.MoveKey, indexer.MoveValue} {
+		for _, op := range []indexer.Op{indexer.Add, indexer.Remove, indexer.Clear, indexer.DropKey, indexer.DropValue, indexer.DropEdge, indexer.MoveKey, indexer.MoveValue} {
 			c := indexer.Change{Relation: r, Op: op, Key: 1, Value: 2}
 			f.changes = append(f.changes, c)
-			if r == live || op < indexer.DropKey || r == read && op < indexer.MoveKey {
+			moves := op == indexer.MoveKey || op == indexer.MoveValue
+			if r != read && r != counted || !moves && (op != indexer.DropEdge || r != counted) {
 				want = append(want, c)
 			}
 		}
@@ -181,13 +204,9 @@ func TestCascadesInVain(t *testing.T) {
 	if got := f.withoutCascadesInVain(1); !slices.Equal(got, slices.Insert(want, 0, before)) {
 		t.Errorf("changes = %v, want %v", got, want)
 	}
-	if f.assembler.follows[read].reached != nil {
-		t.Error("the reading goes on whose edges should have moved")
-	}
-	if got := f.assembler.follows[counted].state; got != indexer.Stale {
-		t.Errorf("the relation whose rows are counted is %s, want stale", got)
-	}
-	if got := f.assembler.follows[live].state; got != indexer.Live {
-		t.Errorf("the relation that has moved is %s, want live", got)
+	for _, r := range f.assembler.follows {
+		if doubted := r.id == read || r.id == counted; r.reached != nil || (r.state == indexer.Stale) != doubted {
+			t.Errorf("relation %d is %s, and its reading goes on: %t", r.id, r.state, r.reached != nil)
+		}
 	}
 }

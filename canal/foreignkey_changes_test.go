@@ -68,16 +68,30 @@ var family = []string{
 	"CREATE TABLE top (id INT PRIMARY KEY)",
 	"CREATE TABLE parent (id INT PRIMARY KEY, top INT, x INT, FOREIGN KEY (top) REFERENCES top (id) ON DELETE CASCADE ON UPDATE CASCADE)",
 	"CREATE TABLE other (x INT PRIMARY KEY, id INT UNIQUE)",
+	"CREATE TABLE wide (x INT, y INT, n INT, PRIMARY KEY (x, y))",
 	"CREATE TABLE child (a INT, b INT, c INT, UNIQUE KEY (a, b), " +
 		"FOREIGN KEY (a) REFERENCES parent (id) ON DELETE CASCADE ON UPDATE CASCADE, " +
 		"FOREIGN KEY (b) REFERENCES other (id) ON DELETE SET NULL ON UPDATE CASCADE, " +
 		"FOREIGN KEY (c) REFERENCES other (x) ON DELETE RULE)",
+	"CREATE TABLE bag (a INT, b INT, c INT, FOREIGN KEY (a) REFERENCES parent (id) ON DELETE CASCADE ON UPDATE CASCADE, " +
+		"FOREIGN KEY (b) REFERENCES other (id) ON DELETE SET NULL ON UPDATE CASCADE, FOREIGN KEY (c) REFERENCES parent (id) ON DELETE RULE ON UPDATE CASCADE)",
+	"CREATE TABLE pair (a INT, b INT, FOREIGN KEY (b, a) REFERENCES wide (x, y) ON DELETE RULE)",
 }
 
 // randomFamily returns a random statement on the family's rows.
 func randomFamily(random *rand.Rand) string {
 	id := func() int { return random.IntN(8) }
-	switch random.IntN(16) {
+	switch random.IntN(22) {
+	case 16, 17:
+		return fmt.Sprintf("INSERT IGNORE INTO bag VALUES (%d, %d, %d), (%d, %d, %d), (%d, NULL, %d)", id(), id(), id(), id(), id(), id(), id(), id())
+	case 18:
+		return fmt.Sprintf("DELETE FROM bag WHERE a = %d OR b = %d LIMIT 2", id(), id())
+	case 19:
+		return fmt.Sprintf("INSERT IGNORE INTO wide VALUES (%d, %d, 0), (%d, %d, 0)", id(), id(), id(), id())
+	case 20:
+		return fmt.Sprintf("INSERT IGNORE INTO pair (b, a) SELECT x, y FROM wide WHERE x < %d", id())
+	case 21:
+		return fmt.Sprintf("DELETE FROM wide WHERE x = %d", id())
 	case 0:
 		return fmt.Sprintf("INSERT IGNORE INTO top VALUES (%d)", id())
 	case 1, 2:
@@ -129,7 +143,7 @@ func TestForeignKeysAtRandom(t *testing.T) {
 				for range 40 {
 					s.try(t, schema, randomFamily(random))
 				}
-				k := s.follow(t, schema, "child.a.b", "child.b.a")
+				k := s.follow(t, schema, "child.a.b", "child.b.a", "bag.a.b", "bag.b.a", "bag.a=c", "pair.a.b")
 				for i := range transactions {
 					statements := []string{"BEGIN"}
 					if random.IntN(12) == 0 {
@@ -143,7 +157,7 @@ func TestForeignKeysAtRandom(t *testing.T) {
 					case 0:
 						k = k.restart()
 					case 1:
-						k.follower.Rescan(indexer.RelationID(i % 2))
+						k.follower.Rescan(indexer.RelationID(i % len(k.options.Relations)))
 					case 2, 3:
 						k.exact()
 					}

@@ -203,12 +203,22 @@ var clan = []string{
 	"CREATE TABLE edge (a INT, b INT, UNIQUE KEY (a, b), FOREIGN KEY (a) REFERENCES person (id) ON DELETE CASCADE ON UPDATE CASCADE, " +
 		"FOREIGN KEY (b) REFERENCES account (id) ON DELETE RULE ON UPDATE CASCADE)",
 	"CREATE TABLE fan (k INT, v INT, UNIQUE KEY (k, v), FOREIGN KEY (k) REFERENCES person (nick) ON DELETE SET NULL ON UPDATE SET NULL)",
+	"CREATE TABLE pal (a INT, b INT, c INT, FOREIGN KEY (a) REFERENCES person (id) ON DELETE CASCADE ON UPDATE CASCADE, " +
+		"FOREIGN KEY (b) REFERENCES person (id) ON DELETE RULE ON UPDATE CASCADE, FOREIGN KEY (c) REFERENCES account (id) ON DELETE SET NULL ON UPDATE CASCADE)",
+	"CREATE TABLE mate (a INT, b INT, FOREIGN KEY (a) REFERENCES person (id) ON DELETE CASCADE ON UPDATE CASCADE, " +
+		"FOREIGN KEY (b) REFERENCES account (id) ON DELETE RULE ON UPDATE CASCADE)",
 }
 
 // randomClan returns a random statement on the clan's rows.
 func randomClan(random *rand.Rand) string {
 	id := func() int { return random.IntN(9) }
-	switch random.IntN(18) {
+	switch random.IntN(22) {
+	case 18, 19:
+		return fmt.Sprintf("INSERT IGNORE INTO pal VALUES (%d, %d, %d), (%d, %d, NULL), (%d, %d, NULL)", id(), id(), id(), id(), id(), id(), id())
+	case 20:
+		return fmt.Sprintf("INSERT IGNORE INTO mate VALUES (%d, %d), (%d, %d), (%d, %d), (%d, NULL)", id(), id(), id(), id(), id(), id(), id())
+	case 21:
+		return fmt.Sprintf("UPDATE IGNORE pal SET b = %d, c = NULL WHERE a = %d", id(), id())
 	case 0:
 		return fmt.Sprintf("INSERT IGNORE INTO top VALUES (%d), (%d)", id(), id())
 	case 1:
@@ -257,7 +267,7 @@ func TestForeignKeysOverLevelsAtRandom(t *testing.T) {
 				for range 60 {
 					s.try(t, schema, randomClan(random))
 				}
-				k := s.follow(t, schema, "edge.a.b", "edge.b.a", "fan.k.v", "person.mid.id", "person.id.boss")
+				k := s.follow(t, schema, "edge.a.b", "edge.b.a", "fan.k.v", "person.mid.id", "person.id.boss", "pal.a=b", "mate.a.b", "mate.b.a")
 				k.linked()
 				trusted := func() {
 					for _, r := range k.options.Relations {

@@ -79,6 +79,10 @@ func TestForeignKeys(t *testing.T) {
 	})
 }
 
+// kinRelations are relations of what createKin makes: sets, those that are counted,
+// and symmetric ones.
+var kinRelations = []string{"follows.a.b", "follows.b.a", "follows.a=b", "visits.a.b", "visits.b.a", "visits.a=b"}
+
 // createKin makes users and who follows whom, both ids referring to users.
 func createKin(t *testing.T, s *source, schema string, rules string) {
 	t.Helper()
@@ -86,8 +90,10 @@ func createKin(t *testing.T, s *source, schema string, rules string) {
 		"CREATE TABLE users (id BIGINT UNSIGNED PRIMARY KEY, nick INT UNIQUE, x INT)",
 		"CREATE TABLE follows (a BIGINT UNSIGNED NOT NULL, b BIGINT UNSIGNED NOT NULL, x INT, PRIMARY KEY (a, b), "+
 			"FOREIGN KEY (a) REFERENCES users (id) "+rules+", FOREIGN KEY (b) REFERENCES users (id) "+rules+")",
+		"CREATE TABLE visits (n INT AUTO_INCREMENT PRIMARY KEY, a BIGINT UNSIGNED, b BIGINT UNSIGNED, FOREIGN KEY (a) REFERENCES users (id) "+rules+", FOREIGN KEY (b) REFERENCES users (id) "+rules+")",
 		"INSERT INTO users VALUES (1, 1, 0), (2, 2, 0), (3, 3, 0), (4, 4, 0), (5, 5, 0), (6, 6, 0), (18446744073709551615, 9, 0)",
-		"INSERT INTO follows (a, b) SELECT p.id, q.id FROM users p, users q WHERE p.id <> q.id")
+		"INSERT INTO follows (a, b) SELECT p.id, q.id FROM users p, users q WHERE p.id <> q.id",
+		"INSERT INTO visits (a, b) SELECT p.id, q.id FROM users p, users q, users r WHERE r.id < p.id OR p.id = 1")
 }
 
 // TestForeignKeysWithinTransactions changes parents by every statement, in all
@@ -123,13 +129,18 @@ func TestForeignKeysWithinTransactions(t *testing.T) {
 			t.Run(fmt.Sprint(i), func(t *testing.T) {
 				schema := s.schema(t)
 				createKin(t, s, schema, "ON DELETE CASCADE ON UPDATE CASCADE")
-				k := s.follow(t, schema, "follows.a.b", "follows.b.a")
+				relations := kinRelations
+				if !s.isMaria() && strings.HasPrefix(statements[0], "DELETE users, follows") {
+					// MySQL logs the rows of follows again that the foreign keys have deleted
+					// already, which has those read again that are counted.
+					relations = slices.DeleteFunc(slices.Clone(relations), func(r string) bool { return r == "follows.a=b" })
+				}
+				k := s.follow(t, schema, relations...)
 				k.exact()
 				s.run(t, schema, statements...)
-				s.run(t, schema, "INSERT IGNORE INTO users VALUES (1, 1, 0), (7, 7, 0)", "INSERT IGNORE INTO follows VALUES (1, 7, 0), (7, 1, 0)", "DELETE FROM users WHERE id = 7")
-				k.exact()
-				k.trusted("follows.a.b")
-				k.trusted("follows.b.a")
+				s.run(t, schema, "INSERT IGNORE INTO users VALUES (1, 1, 0), (7, 7, 0)", "INSERT IGNORE INTO follows VALUES (1, 7, 0), (7, 1, 0)",
+					"INSERT IGNORE INTO visits (a, b) VALUES (1, 7), (1, 7), (7, 1)", "DELETE FROM users WHERE id = 7")
+				k.followed()
 			})
 		}
 	})
@@ -141,8 +152,10 @@ func TestForeignKeysAcrossARestart(t *testing.T) {
 	eachCascading(t, func(t *testing.T, s *source, _ bool) {
 		schema := s.schema(t)
 		createKin(t, s, schema, "ON DELETE CASCADE ON UPDATE CASCADE")
-		s.run(t, schema, "DELETE FROM follows WHERE (a IN (5, 6)) <> (b IN (5, 6))") // the rest is not locked by these
-		k := s.follow(t, schema, "follows.a.b", "follows.b.a")
+		for _, table := range []string{"follows", "visits"} {
+			s.run(t, schema, "DELETE FROM "+table+" WHERE (a IN (5, 6)) <> (b IN (5, 6))") // the rest is not locked by these
+		}
+		k := s.follow(t, schema, kinRelations...)
 		k.exact()
 		c := s.connect(t, schema)
 		c.run("XA START 'kin'", "UPDATE users SET id = 60 WHERE id = 6", "DELETE FROM users WHERE id = 5", "XA END 'kin'", "XA PREPARE 'kin'")
@@ -153,9 +166,7 @@ func TestForeignKeysAcrossARestart(t *testing.T) {
 		k = s.start(t, o, k.index)
 		k.exact()
 		s.run(t, schema, "XA COMMIT 'kin'")
-		k.exact()
-		k.trusted("follows.a.b")
-		k.trusted("follows.b.a")
+		k.followed()
 	})
 }
 
@@ -168,7 +179,7 @@ func TestForeignKeysByOtherColumns(t *testing.T) {
 				schema := s.schema(t)
 				createKin(t, s, schema, "")
 				s.run(t, schema, "CREATE TABLE fans (k INT, v INT, PRIMARY KEY (k, v), FOREIGN KEY (k) REFERENCES users (nick) ON DELETE CASCADE ON UPDATE CASCADE)",
-					"DELETE FROM follows", "INSERT INTO fans VALUES (1, 1), (1, 2), (2, 1), (2, 2), (3, 3), (4, 4)")
+					"DELETE FROM follows", "DELETE FROM visits", "INSERT INTO fans VALUES (1, 1), (1, 2), (2, 1), (2, 2), (3, 3), (4, 4)")
 				k := s.follow(t, schema, "fans.k.v", "fans.v.k")
 				k.exact()
 				s.run(t, schema, "SET SESSION binlog_row_image = '"+image+"'", "UPDATE users SET x = 4, nick = 20 WHERE id = 2", "DELETE FROM users WHERE nick = 1",

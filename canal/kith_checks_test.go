@@ -34,6 +34,19 @@ func (k *kith) doubted(name string, words ...string) {
 	k.t.Errorf("relation %s was in doubt because of %q, want a reason with %q", name, reasons, words)
 }
 
+// doubtedOnly checks that a relation has been in doubt for one reason alone, if at
+// all.
+func (k *kith) doubtedOnly(name, reason string) {
+	k.t.Helper()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, m := range k.moves {
+		if !k.isLink(m.Relation) && k.options.Relations[m.Relation].Name == name && m.State == indexer.Stale && !strings.Contains(m.Reason, reason) {
+			k.t.Errorf("relation %s was stale because %q, want no other reason than %q", name, m.Reason, reason)
+		}
+	}
+}
+
 // trusted checks that a relation has never been in doubt.
 func (k *kith) trusted(name string) {
 	k.t.Helper()

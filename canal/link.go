@@ -57,6 +57,9 @@ func (c *cascade) told() bool { return c.onDelete != untold && c.onUpdate != unt
 // linkParents asks for links that tell which rows of the ancestor are changed by
 // its own foreign keys. It says whether they tell of all that can be linked.
 func (c *cascade) linkParents(harm harm, link func(need) bool) bool {
+	if c.pair {
+		return false
+	}
 	value := c.key.references[0]
 	drop, move := c.ops()
 	n := need{table: c.ancestor, value: value, relation: c.relation}
@@ -92,12 +95,12 @@ func (c *cascade) linkParents(harm harm, link func(need) bool) bool {
 // or value alone tells the row.
 func (c *cascade) linkOwn(t *table, link func(need) bool) bool {
 	r := c.relation
-	if counts(r.Relation, t) || !t.links(c.key) || containsFold([]string{r.Key, r.Value}, c.key.own[0]) {
+	if r.many() || r.Symmetric || !t.links(c.key) || containsFold([]string{r.Key, r.Value}, c.key.own[0]) {
 		return false
 	}
 	n := need{table: t, key: c.key.own[0], relation: r}
 	switch {
-	case t.uniqueWithin(r.Key, r.Key):
+	case t.uniqueWithin(r.Key, r.Key) && !t.textKeyed(r.Relation):
 		n.value, n.gone = r.Key, indexer.DropKey
 	case t.uniqueWithin(r.Value, r.Value):
 		n.value, n.gone = r.Value, indexer.DropValue
