@@ -134,6 +134,25 @@ func TestStreamJoinsFrames(t *testing.T) {
 	}
 }
 
+// socketPair returns the ends of a connection. One that is closed gives what was
+// sent before, unlike a pipe's.
+func socketPair(t *testing.T) (ours, theirs net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if ours, err = net.Dial("tcp", listener.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if theirs, err = listener.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ours.Close(); theirs.Close() })
+	return ours, theirs
+}
+
 func TestStreamRefusesOddPackets(t *testing.T) {
 	for name, bytes := range map[string][]byte{
 		"ended the binlog stream": {1, 0, 0, 0, statusEOF},
@@ -141,11 +160,10 @@ func TestStreamRefusesOddPackets(t *testing.T) {
 		"unknown kind 0x5":        {1, 0, 0, 0, 5},
 		"unexpected EOF":          {9, 0, 0, 0, statusOK, 1},
 	} {
-		s, source := pipeStream(t, 10*time.Second)
-		go func() {
-			source.Write(bytes)
-			source.Close()
-		}()
+		ours, source := socketPair(t)
+		s := newStream(nil, ours, 10*time.Second)
+		source.Write(bytes)
+		source.Close()
 		if _, err := s.next(t.Context()); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("packet %v: %v, want %q", bytes, err, name)
 		}
