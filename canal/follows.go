@@ -59,6 +59,7 @@ type follow struct {
 	// stream has come to a place at which the two are one (converged).
 	since     *gtid.Position
 	from      *gtid.Position  // with since: all up to here is in the snapshot for certain,
+	sure      *gtid.Position  // and what was committed by XA up to here,
 	unsure    map[string]bool // but for these XA transactions
 	converged *target
 }

@@ -165,6 +165,31 @@ func (t *table) actingKeys() []string {
 	return keys
 }
 
+// changedAncestors returns the ancestors, by name, of which two readings of what
+// a table depends on tell different things.
+func changedAncestors(was, is []string) []string {
+	of := func(ancestry []string) map[string][]string {
+		told := make(map[string][]string)
+		for _, line := range ancestry {
+			if name, text, ok := strings.Cut(line, ancestorMark); ok {
+				told[name] = append(told[name], text)
+			}
+		}
+		return told
+	}
+	before := of(was)
+	var changed []string
+	for name, texts := range of(is) {
+		if known, ok := before[name]; ok && !slices.Equal(known, texts) {
+			changed = append(changed, name)
+		}
+	}
+	return changed
+}
+
+// ancestorMark stands behind the name of an ancestor.
+const ancestorMark = " <- "
+
 // ancestry returns the foreign keys by which rows of the table and of its
 // ancestors change, and, unless rows name their columns, where those of the
 // ancestors stand that they refer to: the stream may have yet to tell of what is
@@ -172,12 +197,14 @@ func (t *table) actingKeys() []string {
 func (t *table) ancestry(named bool) []string {
 	keys := t.actingKeys()
 	for _, c := range t.cascades {
+		ancestor := c.ancestor.String() + ancestorMark
+		keys = append(keys, ancestor)
 		for _, k := range c.ancestor.actingKeys() {
-			keys = append(keys, c.ancestor.String()+" "+k)
+			keys = append(keys, ancestor+k)
 		}
 		for _, name := range c.key.references {
 			if i, ok := c.ancestor.column(name); ok && !named {
-				keys = append(keys, fmt.Sprintf("%s %s is column %d, %s", c.ancestor, name, i, c.ancestor.Columns[i].full))
+				keys = append(keys, fmt.Sprintf("%s%s is column %d, %s", ancestor, name, i, c.ancestor.Columns[i].full))
 			}
 		}
 	}

@@ -1,8 +1,11 @@
 package canal
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/kithdb/kith/indexer"
 )
 
 func TestParseForeignKeys(t *testing.T) {
@@ -48,5 +51,33 @@ func TestParseForeignKeys(t *testing.T) {
 	for _, text := range []string{"", " FOREIGN KEY (", " FOREIGN KEY ( FOREIGN KEY (", "CONSTRAINT  FOREIGN KEY () REFERENCES ",
 		"CONSTRAINT FOREIGN KEY (`k", "CONSTRAINT FOREIGN KEY (`k`) REFERENCES `p`.", "CONSTRAINT FOREIGN KEY (`k``"} {
 		parseForeignKeys(text)
+	}
+}
+
+// TestChangedAncestors: another definition of an ancestor is something to all that
+// depend on it, and one more foreign key of a table to nobody else.
+func TestChangedAncestors(t *testing.T) {
+	was := []string{"own key", "s.orgs <- ", "s.users <- ", "s.users <- key to orgs"}
+	for _, c := range []struct{ is, want []string }{
+		{was, nil},
+		{[]string{"another key", "s.orgs <- ", "s.teams <- ", "s.users <- ", "s.users <- key to orgs"}, nil},
+		{[]string{"own key", "s.orgs <- ", "s.users <- "}, []string{"s.users"}},
+		{[]string{"own key", "s.users <- ", "s.users <- key to orgs"}, nil},
+		{nil, nil},
+	} {
+		if got := changedAncestors(was, c.is); !slices.Equal(got, c.want) {
+			t.Errorf("%q after %q: %q have changed, want %q", c.is, was, got, c.want)
+		}
+	}
+
+	f := reviewFollower(t)
+	r := f.assembler.follows[0]
+	r.state = indexer.Live
+	f.assembler.cascades = map[tableKey][]*cascade{{"s", "users"}: {{relation: r, ancestor: &table{Schema: "s", Name: "users"}}}}
+	if f.doubtRelatives(was, was); r.state != indexer.Live {
+		t.Errorf("the relation is %s though nothing has changed", r.state)
+	}
+	if f.doubtRelatives(was, []string{"s.users <- "}); r.state != indexer.Stale {
+		t.Errorf("the relation is %s, want stale", r.state)
 	}
 }

@@ -21,9 +21,10 @@ import (
 // prepared.
 //
 // So a first view begins with what the binlog has (from), and waits until what
-// XA RECOVER lists then has gone. What is committed by XA between from and the
-// view's place, or is listed for longer than that is waited for (unsure), makes a
-// relation that was read in it doubtful, when the stream brings the commit. Neither
+// XA RECOVER lists then has gone. What is still listed when a commit should have
+// taken place (unsure), and what is committed by XA between there (sure) and the
+// view's place, makes a relation that was read in it doubtful, when the stream
+// brings the commit. Neither
 // a part nor a view is opened while XA RECOVER lists something of which the stream
 // has brought the commit, also after a restart: the bookmark has them. Where nobody
 // knows what the stream begins behind, that is all that XA RECOVER lists then, for as
@@ -174,7 +175,7 @@ func (s *server) awaitLimbo(ctx context.Context, conn *sql.Conn) (unsure map[str
 // visible on MariaDB: with semi-synchronous replication, until a replica has it.
 func (s *server) commitTime(ctx context.Context, q queryer) (time.Duration, error) {
 	var semisync int64 // milliseconds
-	err := q.QueryRowContext(ctx, "SELECT @@global.rpl_semi_sync_master_enabled * @@global.rpl_semi_sync_master_timeout").Scan(&semisync)
+	err := q.QueryRowContext(ctx, "SELECT LEAST(@@global.rpl_semi_sync_master_enabled * @@global.rpl_semi_sync_master_timeout, 60000)").Scan(&semisync)
 	if err != nil {
 		return 0, fmt.Errorf("ask for semi-synchronous replication: %w", err)
 	}
@@ -193,7 +194,7 @@ func (f *follow) inDoubt(g *group) bool {
 	if f.from == nil || !f.hasSeen(g.mark) {
 		return false
 	}
-	return f.unsure[g.xaCommit] || (g.xaCommit != "" || g.late) && !contains(f.from, g.mark)
+	return f.unsure[g.xaCommit] || g.xaCommit != "" && !contains(f.sure, g.mark) || g.late && !contains(f.from, g.mark)
 }
 
 // openMaria opens a view, and finds its place.
@@ -202,8 +203,19 @@ func (v *snapshot) openMaria(ctx context.Context, s *server) error {
 	if err != nil {
 		return err
 	}
+	sure := before.end
 	if v.unsure, err = s.awaitLimbo(ctx, v.conn); err != nil {
 		return err
+	}
+	if len(v.unsure) > 0 { // that took its time: what was committed meanwhile and is not listed now can be seen
+		now, err := s.binlogStatus(ctx, v.conn)
+		if err != nil {
+			return err
+		}
+		if v.unsure, err = recoverXA(ctx, v.conn); err != nil {
+			return err
+		}
+		sure = now.end
 	}
 	if err := v.begin(ctx); err != nil {
 		return err
@@ -217,6 +229,9 @@ func (v *snapshot) openMaria(ctx context.Context, s *server) error {
 	v.converged = target{position: v.start}
 	if before.end.Reaches(v.end) {
 		return nil
+	}
+	if v.sure, err = positionOf(ctx, v.conn, sure); err != nil {
+		return err
 	}
 	if v.from, err = positionOf(ctx, v.conn, before.end); err != nil {
 		return err

@@ -166,7 +166,9 @@ func (f *Follower) findCascades(ctx context.Context, q queryer, t *table, group 
 			r.hasCascades(f.assembler.keyOf(of[r].Schema, of[r].Name), found)
 			f.depend(r, needs)
 		} else {
-			delete(r.cascades, f.assembler.keyOf(of[r].Schema, of[r].Name))
+			if !r.link { // which goes on with what is known, and has others doubted
+				delete(r.cascades, f.assembler.keyOf(of[r].Schema, of[r].Name))
+			}
 			f.refuseCascades(r, refused, group, unfit)
 		}
 		for _, c := range found {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/kithdb/kith/canal/sandbox"
+	"github.com/kithdb/kith/canal/statement"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -147,4 +148,43 @@ func TestGroupBehindALinkThatIsNotKnown(t *testing.T) {
 			t.Errorf("behind a link that is %s: %s", state, r.state)
 		}
 	}
+}
+
+// TestLinksBehindTablesThatMayNotBeRead: relations of another table go on to depend
+// on what was known, when the right to read an ancestor is taken away and one of
+// them is looked at.
+func TestLinksBehindTablesThatMayNotBeRead(t *testing.T) {
+	eachServer(t, func(t *testing.T, ctx context.Context, source *sandbox.Server) {
+		account := "'" + source.User() + "'@'%'"
+		run(t, ctx, source.DB(), "CREATE DATABASE s", "CREATE DATABASE hidden", "GRANT SELECT ON s.* TO "+account, "GRANT SELECT ON hidden.* TO "+account,
+			"CREATE TABLE hidden.orgs (id INT PRIMARY KEY)",
+			"CREATE TABLE s.users (id INT PRIMARY KEY, org INT, FOREIGN KEY (org) REFERENCES hidden.orgs (id) ON DELETE CASCADE)",
+			"CREATE TABLE s.t (a INT, b INT, PRIMARY KEY (a, b), FOREIGN KEY (a) REFERENCES users (id) ON DELETE CASCADE)",
+			"CREATE TABLE s.u (a INT, b INT, PRIMARY KEY (a, b), FOREIGN KEY (a) REFERENCES users (id) ON DELETE CASCADE)")
+		f := newFollowerOf(t, ctx, source, Relation{Name: "t", Schema: "s", Table: "t", Key: "a", Value: "b"},
+			Relation{Name: "u", Schema: "s", Table: "u", Key: "a", Value: "b"})
+		if f.server.logsCascades() {
+			return // there is nothing to know
+		}
+		examine := func(r *follow) error {
+			_, unfit, err := f.examine(ctx, f.rescans.conn, f.server, statement.Table{Schema: "s", Name: r.Table}, []*follow{r})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.assembler.followTables()
+			return unfit[0]
+		}
+		for _, r := range f.assembler.follows[:2] {
+			if err := examine(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run(t, ctx, source.DB(), "REVOKE SELECT ON hidden.* FROM "+account)
+		if examine(f.assembler.follows[0]) == nil {
+			t.Error("the relation fits, though its ancestor may not be read")
+		}
+		if len(f.assembler.cascades[tableKey{"hidden", "orgs"}]) == 0 {
+			t.Error("rows of orgs are nothing to the other relation any more")
+		}
+	})
 }

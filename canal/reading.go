@@ -136,8 +136,28 @@ func (f *Follower) holdAgainstKnown(r *follow, t *table) *table {
 				f.doubt(r, "the table is no longer defined as it was")
 			}
 		}
+		f.doubtRelatives(known.Foreign, t.Foreign)
 	}
 	return t
+}
+
+// doubtRelatives doubts the relations of other tables that depend on ancestors of
+// which something else is known now: they are followed by that from here on.
+func (f *Follower) doubtRelatives(was, is []string) {
+	for _, name := range changedAncestors(was, is) {
+		for _, group := range f.assembler.cascades {
+			for _, c := range group {
+				if c.ancestor.String() != name {
+					continue
+				}
+				for _, r := range c.relation.kin(nil) {
+					if r.state == indexer.Live {
+						f.doubt(r, fmt.Sprintf("%s, on which its rows depend, is no longer defined as it was", name))
+					}
+				}
+			}
+		}
+	}
 }
 
 // count decides whether the rows of a relation are counted, whose table is read

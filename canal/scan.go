@@ -47,7 +47,7 @@ func (f *Follower) readSnapshot(ctx context.Context) error {
 		f.progress.tell(f.logger, time.Now())
 		return nil
 	}
-	start, from, converged := f.snapshot.start, f.snapshot.from, f.snapshot.converged
+	start, from, sure, converged := f.snapshot.start, f.snapshot.from, f.snapshot.sure, f.snapshot.converged
 	var listed target // by when the tables of patterns are those that were read
 	if slices.ContainsFunc(f.scanning, func(r *follow) bool { return r.many() }) {
 		if listed, err = f.server.readEnd(ctx, f.snapshot.conn); err != nil {
@@ -55,7 +55,7 @@ func (f *Follower) readSnapshot(ctx context.Context) error {
 		}
 	}
 	for _, r := range f.scanning {
-		r.due, r.since, r.from, r.unsure, r.converged = false, &start, &from, f.snapshot.unsure, &converged
+		r.due, r.since, r.from, r.sure, r.unsure, r.converged = false, &start, &from, &sure, f.snapshot.unsure, &converged
 		if r.counted {
 			r.converged = &target{position: start}
 		}

@@ -53,6 +53,7 @@ func (f *Follower) connect(ctx context.Context) error {
 	if was != nil && (was.uuid != s.uuid || was.id != s.id) {
 		f.doubtUnfinished()
 		f.end = gtid.Coordinates{} // another server's binlog
+		f.unsettled = true         // and its commits
 	}
 	f.assembler.fold, f.assembler.named = s.foldsNames(), s.namesColumns()
 	first := !f.checked

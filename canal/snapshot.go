@@ -38,7 +38,8 @@ type snapshot struct {
 	start     gtid.Position
 	converged target
 	from      gtid.Position    // where the stream is to begin: start, or a little before
-	unsure    map[string]bool  // XA transactions that it may lack, see limbo.go
+	sure      gtid.Position    // it has what was committed by XA up to here, start or a little before,
+	unsure    map[string]bool  // but for these XA transactions, see limbo.go
 	end       gtid.Coordinates // of the binlog when the view was opened, unknown without GTIDs
 	tables    []*snapshotTable
 	opened    time.Time // or a little before
@@ -97,6 +98,9 @@ func openSnapshot(ctx context.Context, db *sql.DB, s *server, tables []*snapshot
 	}
 	if view.from.Kind == gtid.None {
 		view.from = view.start
+	}
+	if view.sure.Kind == gtid.None {
+		view.sure = view.start
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the snapshot: %w", err)

@@ -83,7 +83,7 @@ func (f *Follower) doubtDrifted() {
 	for _, d := range f.drifted {
 		r := f.assembler.follows[d.Relation]
 		f.logger.Error("relation differs from its table", "relation", r.Name, "reason", d.Reason, "position", f.tracker.String())
-		if r.state == indexer.Live || r.begun() || r.converged != nil {
+		if r.state == indexer.Live || r.begun() || r.converged != nil || f.rescans.active != nil && f.rescans.active.reads(r) {
 			f.doubt(r, d.Reason)
 		}
 	}

@@ -33,6 +33,20 @@ func TestDriftWhileATableIsRead(t *testing.T) {
 	}
 }
 
+// TestDriftWhileAViewIsRead: nothing tells how far the reading of a view has come,
+// and it is given up all the same.
+func TestDriftWhileAViewIsRead(t *testing.T) {
+	f := reviewFollower(t)
+	r := f.assembler.follows[0]
+	r.state, r.due = indexer.Stale, true
+	f.rescans.active = &rescan{follow: r}
+	f.Reread(r.id, "a link is damaged")
+	f.doubtDrifted()
+	if f.rescans.active != nil || !r.due {
+		t.Error("the reading goes on")
+	}
+}
+
 // TestCountingComesBack: whether the rows of a relation are counted is what the
 // index has of it, also when the first reading of its table was interrupted.
 func TestCountingComesBack(t *testing.T) {
