@@ -2,12 +2,15 @@ package canal_test
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/kithdb/kith/canal"
 	"github.com/kithdb/kith/canal/sandbox"
 	"github.com/kithdb/kith/indexer"
 )
@@ -130,6 +133,37 @@ func TestStoppedSourceIsNotReadAgain(t *testing.T) {
 		s.run(t, schema, "DELETE FROM follows LIMIT 1")
 		k.exact()
 		k.trusted("follows.a.b")
+	})
+}
+
+// TestStopsWhileTheSourceSkips stops a follower at once, again and again: what
+// MySQL says while it passes over what we have is no place to go on from.
+func TestStopsWhileTheSourceSkips(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE follows (a INT, b INT, PRIMARY KEY (a, b))")
+		inserts := make([]string, 1500)
+		for i := range inserts {
+			inserts[i] = fmt.Sprintf("INSERT INTO follows VALUES (%d, 1), (%[1]d, 2)", i)
+		}
+		s.run(t, schema, inserts...)
+		for i := range 10 {
+			o := s.options(t, schema, "follows.a.b")
+			o.Heartbeat = 20 * time.Millisecond
+			ctx, cancel := context.WithCancel(context.Background())
+			heard := 0 // not more heartbeats than that
+			k := s.startUntil(t, ctx, cancel, o, newIndex(relationsOf(o)), func(s canal.Status) bool {
+				heard++
+				return s.Stage == canal.Following && heard > 10*i
+			})
+			<-k.ended
+			k = k.restart()
+			k.exact()
+			if n := k.follower.Status().Reconnects["damaged-event"]; n > 0 {
+				t.Fatalf("the stream was asked for again %d times", n)
+			}
+			k.halt()
+		}
 	})
 }
 

@@ -16,12 +16,13 @@ import (
 
 // follow asks for the binlog from the position applied.
 func (f *Follower) follow(ctx context.Context) error {
-	f.ahead = gtid.Position{}
+	f.skipping = gtid.Coordinates{}
 	if f.server.kind == gtid.MySQL {
-		var err error
-		if f.ahead, err = f.server.executed(ctx, f.db); err != nil {
+		status, err := f.server.binlogStatus(ctx, f.db)
+		if err != nil {
 			return err
 		}
+		f.skipping = status.end
 	}
 	if err := f.checkClosed(ctx); err != nil {
 		return err
@@ -101,15 +102,28 @@ func (f *Follower) heartbeatCame(e binlog.Event) error {
 		return f.breakOff(err)
 	}
 	f.retry.Reset()
-	if f.assembler.open || len(f.marks) > 0 {
+	at := gtid.Coordinates{File: h.File, Offset: h.Position}
+	if f.assembler.open || len(f.marks) > 0 || f.skipsAt(at) {
 		return nil
 	}
-	f.heartbeatAt(gtid.Coordinates{File: h.File, Offset: h.Position})
-	// MySQL also sends heartbeats while it passes over what we have already.
-	if f.tracker.Covers(f.ahead) {
-		f.fresh.idle(f.stream.sentAfter(), time.Now())
-	}
+	f.heartbeatAt(at)
+	f.fresh.idle(f.stream.sentAfter(), time.Now())
 	return nil
+}
+
+// skipsAt says that a heartbeat may be one of those that MySQL sends while it
+// passes over groups that we have, with places amid them and all that is new still
+// to come. What we have the source had as well when it was asked for its end.
+func (f *Follower) skipsAt(at gtid.Coordinates) bool {
+	end := f.skipping
+	here := gtid.Coordinates{File: f.assembler.file, Offset: f.assembler.offset}
+	if end.File == "" || here.Reaches(end) {
+		return false
+	}
+	if end.Offset > maxOffset && at.File == end.File {
+		return at.Offset != end.Offset&maxOffset // it tells the offset modulo 2^32
+	}
+	return !at.Reaches(end)
 }
 
 // heartbeatAt moves to where the source stands in its binlog, between two groups

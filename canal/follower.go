@@ -68,10 +68,10 @@ type Follower struct {
 
 	retry     *backoff.ExponentialBackOff
 	retryAt   time.Time
-	damagedAt string        // the position after which the binlog came damaged last
-	damaged   int           // how often it did
-	missing   time.Time     // since when the source has lacked what we have applied
-	ahead     gtid.Position // what the source had executed when we connected, MySQL with GTIDs only
+	damagedAt string           // the position after which the binlog came damaged last
+	damaged   int              // how often it did
+	missing   time.Time        // since when the source has lacked what we have applied
+	skipping  gtid.Coordinates // up to here the source may pass over what we have, MySQL with GTIDs only
 
 	parts *parts // of a huge group; nil unless one is being handed over
 

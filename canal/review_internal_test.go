@@ -241,21 +241,31 @@ func TestSilenceCountsOnceTheSourceHasFoundOurPlace(t *testing.T) {
 }
 
 func TestHeartbeatWhileSkippingIsNotCaughtUp(t *testing.T) {
-	f := reviewFollower(t)
-	f.server = &server{kind: gtid.MySQL}
-	ahead, err := gtid.ParsePosition(gtid.MySQL, "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-9")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.ahead = ahead
-	source := f.pipeStream(t.Context())
-	defer f.close()
-	go source.Write(frames(formatOf(), eventOf(binlog.TypeHeartbeat, 900, []byte("binlog.000002")...)))
-	if _, err := f.Next(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if f.Status().CaughtUp {
-		t.Error("caught up although the source is ahead")
+	at := func(offset uint64) gtid.Coordinates { return gtid.Coordinates{File: "binlog.000002", Offset: offset} }
+	for _, c := range []struct {
+		end, at uint64
+		skips   bool
+	}{
+		{end: 1000, at: 900, skips: true},
+		{end: 1000, at: 1000},
+		{end: 1000, at: 1100},
+		{end: 1<<32 + 1000, at: 900, skips: true},
+		{end: 1<<32 + 1000, at: 1001, skips: true},
+		{end: 1<<32 + 1000, at: 1000},
+	} {
+		f := reviewFollower(t)
+		f.server = &server{kind: gtid.MySQL}
+		f.skipping = at(c.end)
+		source := f.pipeStream(t.Context())
+		defer f.close()
+		go source.Write(frames(formatOf(), eventOf(binlog.TypeHeartbeat, uint32(c.at), []byte("binlog.000002")...)))
+		if _, err := f.Next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if caught := f.Status().CaughtUp; caught == c.skips || f.end.Reaches(at(c.at)) == c.skips {
+			t.Errorf("heartbeat at %d where the source ended at %d: caught up %t, and at %s; want that it is passed over %t",
+				c.at, c.end, caught, f.end, c.skips)
+		}
 	}
 }
 
