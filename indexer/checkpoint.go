@@ -162,8 +162,8 @@ func (d *Directory) forget() error {
 		return err
 	}
 	for _, name := range names {
-		if !strings.HasPrefix(name, manifestPrefix) || name == d.lastFile {
-			continue
+		if !strings.HasPrefix(name, manifestPrefix) || name == d.lastFile || d.lastFile == "" {
+			continue // without a last one all is written to new files, and what there is may be whole
 		}
 		if err := d.disk.Remove(filepath.Join(d.path, name)); err != nil {
 			return err

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -224,6 +226,19 @@ func TestMissingFilesAreWrittenAnew(t *testing.T) {
 			t.Fatalf("%s files are missing, and a checkpoint was written", prefix)
 		}
 		c.failed()
+		// What there is stays until the next one is safe: one before may be whole.
+		before := files(t, d, manifestPrefix)
+		full := d.disk
+		d.disk = fullDisk{full}
+		c = d.freeze(x, json.RawMessage(`{"n":2}`))
+		if _, err := d.write(c); err == nil {
+			t.Fatal("a checkpoint was written to a full disk")
+		}
+		c.failed()
+		d.disk = full
+		if after := files(t, d, manifestPrefix); !slices.Equal(after, before) {
+			t.Errorf("manifests are %v after a failure, want %v", after, before)
+		}
 		write(t, d, x, `{"n":3}`)
 		_, y, bookmark, _ := reopen(t, d, followers, following)
 		if bookmark != `{"n":3}` || y.Fingerprint(0) != x.Fingerprint(0) || y.Fingerprint(1) != x.Fingerprint(1) {
@@ -380,4 +395,11 @@ func TestDamagedRelationsAreNamedAtOnce(t *testing.T) {
 	if want := []string{"followers", "following"}; !slices.Equal(named, want) {
 		t.Errorf("named are %v, want %v", named, want)
 	}
+}
+
+// fullDisk is a disk on which no file can be made.
+type fullDisk struct{ disk }
+
+func (fullDisk) Create(path string) (file, error) {
+	return nil, &fs.PathError{Op: "create", Path: path, Err: syscall.ENOSPC}
 }

@@ -20,10 +20,12 @@ func (h *Handler) writeCheckpoint(a *answer, r *http.Request) *problem {
 	if p := acceptJSON(r.Header); p != nil {
 		return p
 	}
-	err := h.checkpoint(r.Context())
-	// Writing takes as long as the disk wants; the answer's time begins now.
+	// Writing takes as long as the disk wants; the answer's time begins behind it.
 	// Setting it fails where there is no deadline to be missed.
-	_ = http.NewResponseController(a).SetWriteDeadline(time.Now().Add(h.writeTimeout))
+	answering := http.NewResponseController(a)
+	_ = answering.SetWriteDeadline(time.Time{})
+	err := h.checkpoint(r.Context())
+	_ = answering.SetWriteDeadline(time.Now().Add(h.writeTimeout))
 	if errors.Is(err, indexer.ErrNothingRead) {
 		return notReady("there is nothing to write yet: %v; ask again later, /v1/status shows how it stands", err)
 	}

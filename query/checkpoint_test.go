@@ -106,26 +106,32 @@ func TestLongCheckpointIsAnswered(t *testing.T) {
 			return nil
 		}
 	}
+	var both http.Protocols
+	both.SetHTTP1(true)
+	both.SetUnencryptedHTTP2(true)
 	address := k.serve(t, func(s *http.Server) {
 		s.ReadTimeout = 20 * time.Millisecond
 		s.WriteTimeout = 20 * time.Millisecond
+		s.Protocols = &both
 	})
-	client := &http.Client{Timeout: patience}
-	defer client.CloseIdleConnections()
-	for range 2 { // the second on the same connection
-		response, err := client.Post("http://"+address+"/v1/checkpoint", "", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := response.Body.Close(); err != nil {
-			t.Error(err)
-		}
-		if response.StatusCode != http.StatusOK || !strings.Contains(string(body), "0-1-77") {
-			t.Errorf("status %d, body %s, want 200 and the position", response.StatusCode, body)
+	for version := 1; version <= 2; version++ {
+		var only http.Protocols
+		only.SetHTTP1(version == 1)
+		only.SetUnencryptedHTTP2(version == 2)
+		client := &http.Client{Timeout: patience, Transport: &http.Transport{Protocols: &only}}
+		defer client.CloseIdleConnections()
+		for range 2 { // the second on the same connection
+			response, err := client.Post("http://"+address+"/v1/checkpoint", "", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(response.Body)
+			if err := errors.Join(err, response.Body.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if response.StatusCode != http.StatusOK || !strings.Contains(string(body), "0-1-77") || response.ProtoMajor != version {
+				t.Errorf("%s: status %d, body %s, want 200 and the position by HTTP/%d", response.Proto, response.StatusCode, body, version)
+			}
 		}
 	}
 }

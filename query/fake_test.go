@@ -226,11 +226,17 @@ func (k *rig) get(target string, headers ...string) *httptest.ResponseRecorder {
 // and returns its address.
 func (k *rig) serve(t *testing.T, configure func(*http.Server)) string {
 	t.Helper()
-	listener, err := Listen("127.0.0.1:0", 0)
+	return k.serveAtMost(t, 0, configure)
+}
+
+// serveAtMost is serve for so many connections.
+func (k *rig) serveAtMost(t *testing.T, maxConns int, configure func(*http.Server)) string {
+	t.Helper()
+	listener, err := Listen("127.0.0.1:0", maxConns)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := NewServer(k.handler)
+	server := NewServer(k.handler, maxConns)
 	if configure != nil {
 		configure(server)
 	}

@@ -11,6 +11,10 @@ import (
 // once.
 const streamPage = 4096
 
+// heldValues bounds the values of all pages together that are larger than that:
+// each is held until its client has taken it. They are 256 MiB.
+const heldValues = 32 << 20
+
 // list answers with the values of a key: a page of them, or with limit=0 all.
 func (h *Handler) list(a *answer, r *http.Request) *problem {
 	t, p := h.target(a, r)
@@ -43,6 +47,13 @@ func (h *Handler) page(o *output, t target, q listQuery, form format) *problem {
 	limit := q.page.Limit
 	q.page.Limit++ // one more tells whether there is a next page
 	count := h.index.Count(t.relation, t.key)
+	if large := int64(min(count, uint64(limit))); large > streamPage {
+		large = min(large, heldValues)
+		if !h.held.TryAcquire(large) {
+			return overloaded()
+		}
+		defer h.held.Release(large)
+	}
 	o.values = h.index.AppendValues(o.values, t.relation, t.key, q.page)
 	if _, p := h.settle(o.answer, t); p != nil {
 		return p

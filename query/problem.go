@@ -26,6 +26,9 @@ const retryNotReady = 5 * time.Second
 // retryTooStale is when to ask again for something fresher: lags come and go.
 const retryTooStale = time.Second
 
+// retryOverloaded is when to ask again for a large page: others are being sent.
+const retryOverloaded = time.Second
+
 // newProblem returns a problem of a type. Arguments that come from clients are
 // formatted with %.64q, so that the answer stays small and printable.
 func newProblem(slug, title string, status int, format string, args ...any) *problem {
@@ -93,6 +96,13 @@ func notReady(format string, args ...any) *problem {
 func tooStale(format string, args ...any) *problem {
 	p := newProblem("too-stale", "Too stale", http.StatusServiceUnavailable, format, args...)
 	p.retryAfter = retryTooStale
+	return p
+}
+
+func overloaded() *problem {
+	p := newProblem("overloaded", "Overloaded", http.StatusServiceUnavailable,
+		"as many large pages as may be held at once are being sent; ask again, for a smaller limit or with limit=0")
+	p.retryAfter = retryOverloaded
 	return p
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/kithdb/kith/indexer"
 )
@@ -113,7 +114,8 @@ type Handler struct {
 	mux     *http.ServeMux
 	metrics *metrics
 	origins *http.CrossOriginProtection
-	outputs sync.Pool // of *output
+	outputs sync.Pool           // of *output
+	held    *semaphore.Weighted // values of large pages
 }
 
 // New returns a handler of all routes. It panics when Options lacks what it
@@ -151,6 +153,7 @@ func New(options Options) *Handler {
 		metrics:          newMetrics(options.Registry),
 		origins:          http.NewCrossOriginProtection(),
 		outputs:          sync.Pool{New: func() any { return new(output) }},
+		held:             semaphore.NewWeighted(heldValues),
 	}
 	h.route(options.Registry)
 	return h

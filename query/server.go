@@ -22,12 +22,19 @@ const (
 	maxHeaderBytes = 64 << 10
 )
 
-// DefaultMaxConns is the number of connections when Listen is given none.
+// DefaultMaxConns is the number of connections when none is given.
 const DefaultMaxConns = 4096
 
-// NewServer returns a server of h with every timeout and limit set. The caller
-// runs it, and ends it with Shutdown.
-func NewServer(h *Handler) *http.Server {
+// maxStreams is how many requests a client may make at once on one connection.
+const maxStreams = 32
+
+// NewServer returns a server of h with every timeout and limit set, for a listener
+// of at most maxConns connections; 0 means DefaultMaxConns. The caller runs it, and
+// ends it with Shutdown.
+func NewServer(h *Handler, maxConns int) *http.Server {
+	if maxConns <= 0 {
+		maxConns = DefaultMaxConns
+	}
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
@@ -35,12 +42,15 @@ func NewServer(h *Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ConnState:         newIdlers(maxConns).changed,
 		ErrorLog:          slog.NewLogLogger(h.logger.Handler(), slog.LevelWarn),
 	}
 }
 
 // Listen listens on a TCP address, host:port, for at most maxConns connections
-// at once; 0 means DefaultMaxConns. More of them wait to be accepted.
+// at once; 0 means DefaultMaxConns. More of them wait to be accepted, which a
+// server that is told of the limit has them do only while all others are busy.
 func Listen(address string, maxConns int) (net.Listener, error) {
 	if maxConns <= 0 {
 		maxConns = DefaultMaxConns

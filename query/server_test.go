@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -71,7 +73,7 @@ const streamRequest = "GET /v1/relations/followers/1?limit=0 HTTP/1.1\r\n" +
 	"Host: kith\r\nAccept: application/octet-stream\r\n\r\n"
 
 func TestServerHasEveryLimit(t *testing.T) {
-	server := NewServer(newRig().handler)
+	server := NewServer(newRig().handler, 0)
 	for name, limit := range map[string]time.Duration{
 		"ReadHeaderTimeout": server.ReadHeaderTimeout,
 		"ReadTimeout":       server.ReadTimeout,
@@ -286,7 +288,7 @@ func TestListenBoundsConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
-	server := NewServer(newRig().handler)
+	server := NewServer(newRig().handler, 0)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 
@@ -333,5 +335,93 @@ func TestListenSaysWhere(t *testing.T) {
 	}
 	if want := "listen for HTTP on " + address; !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error = %v, want it to begin with %q", err, want)
+	}
+}
+
+// TestIdleConnectionsMakeRoom has clients keep all connections open and idle:
+// others are served in their place.
+func TestIdleConnectionsMakeRoom(t *testing.T) {
+	const limit = 3
+	k := newRig()
+	closed := make(chan struct{}, 3*limit)
+	address := k.serveAtMost(t, limit, func(s *http.Server) {
+		changed := s.ConnState
+		s.ConnState = func(conn net.Conn, state http.ConnState) {
+			if changed(conn, state); state == http.StateClosed {
+				closed <- struct{}{}
+			}
+		}
+	})
+	for n := range 3 * limit {
+		conn := dial(t, address, "GET /livez HTTP/1.1\r\nHost: kith\r\n\r\n")
+		if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "200 OK") {
+			t.Fatalf("connection %d: %q, %v", n, line, err)
+		}
+	}
+	for range 2 * limit {
+		<-closed
+	}
+}
+
+// TestIdlers: the one that has waited longest goes, once, and busy ones never do.
+func TestIdlers(t *testing.T) {
+	ends := make(map[net.Conn]net.Conn)
+	i := newIdlers(2)
+	open := func() net.Conn {
+		conn, end := net.Pipe()
+		t.Cleanup(func() { _ = conn.Close() })
+		ends[conn] = end
+		i.changed(conn, http.StateNew)
+		i.changed(conn, http.StateActive)
+		return conn
+	}
+	first := open()
+	i.changed(first, http.StateIdle)
+	busy := open()
+	if _, err := ends[first].Read(make([]byte, 1)); err != io.EOF {
+		t.Fatalf("the connection that waits ends with %v, want EOF", err)
+	}
+	if i.open != 1 || !i.closing[first] || i.closing[busy] {
+		t.Errorf("%d are open, being closed %v; want the busy one open", i.open, i.closing)
+	}
+	i.changed(first, http.StateClosed)
+	other := open() // nobody waits
+	if i.open != 2 || len(i.closing) > 0 {
+		t.Errorf("%d are open, %d being closed; want two and none", i.open, len(i.closing))
+	}
+	i.changed(other, http.StateIdle)
+	if !i.closing[other] {
+		t.Error("no room is made by the first connection that waits")
+	}
+	i.changed(other, http.StateClosed)
+	i.changed(busy, http.StateClosed)
+	if i.open != 0 || len(i.closing)+len(i.places)+i.waiting.Len() > 0 {
+		t.Errorf("%d are open after all have ended, and of these are known %+v", i.open, i)
+	}
+}
+
+// TestLargePagesAreBounded has as many values of large pages be sent as may be held
+// together: another one is refused, small ones are not.
+func TestLargePagesAreBounded(t *testing.T) {
+	k := newRig()
+	k.handler.maxLimit = bigLength
+	page := func(limit int) *httptest.ResponseRecorder {
+		return k.get(fmt.Sprintf("/v1/relations/followers/%d?limit=%d", keyBig, limit))
+	}
+	if !k.handler.held.TryAcquire(heldValues - streamPage) {
+		t.Fatal("something is held before the first page")
+	}
+	if w := page(streamPage + 1); w.Code != http.StatusServiceUnavailable || w.Header().Get(headerRetryAfter) == "" {
+		t.Errorf("answer to a large page = %d, %v; want 503 and when to ask again", w.Code, w.Header())
+	}
+	if w := page(streamPage); w.Code != http.StatusOK {
+		t.Errorf("answer to a small page = %d, want 200", w.Code)
+	}
+	k.handler.held.Release(heldValues - streamPage)
+	if w := page(bigLength); w.Code != http.StatusOK {
+		t.Errorf("answer to a large page = %d, want 200", w.Code)
+	}
+	if !k.handler.held.TryAcquire(heldValues) {
+		t.Error("values are held of pages that have been sent")
 	}
 }

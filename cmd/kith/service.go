@@ -95,7 +95,7 @@ func newService(c *config.Config, logger *slog.Logger) (_ *service, err error) {
 		MaxLimit:         c.HTTP.MaxLimit,
 		Logger:           logger,
 		Registry:         registry,
-	}))
+	}), 0)
 	return s, nil
 }
 
