@@ -2,6 +2,7 @@ package query
 
 import (
 	"container/list"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -48,7 +49,10 @@ func (i *idlers) changed(conn net.Conn, state http.ConnState) {
 		i.forget(conn)
 		i.open--
 		i.closing[conn] = true
-		go conn.Close() // it takes its time with TLS
+		if secure, ok := conn.(*tls.Conn); ok {
+			conn = secure.NetConn() // TLS may wait for room to say farewell
+		}
+		conn.Close()
 	}
 }
 
