@@ -15,17 +15,25 @@ type fileBegin struct {
 }
 
 // checkFile holds the binlog that now comes to be the one that the position is
-// in. With GTIDs the names do not matter.
+// in. With GTIDs the stream may begin in one before, see checkClosed.
 func (f *Follower) checkFile() error {
-	position := f.tracker.Position()
-	if position.Kind != gtid.File {
+	now, before := fileBegin{f.assembler.file, f.assembler.begun}, f.begin
+	if position := f.tracker.Position(); position.Kind != gtid.File {
+		if now.File == f.end.File || !f.end.Reaches(gtid.Coordinates{File: now.File}) {
+			f.begin = now
+		}
+		return nil
+	} else if f.begin = now; now.File != position.File.File {
 		return nil
 	}
-	now := fileBegin{f.assembler.file, f.assembler.begun}
-	before := f.begin
-	f.begin = now
-	if now.File == position.File.File && now.File == before.File && now.At != before.At {
-		return &lostError{fmt.Errorf("the source has begun its binlog %s anew (RESET MASTER, or RESET BINARY LOGS AND GTIDS)", now.File)}
+	return now.follows(before)
+}
+
+// follows returns that the position is lost when a binlog is another one of the
+// same name as before.
+func (b fileBegin) follows(before fileBegin) error {
+	if b.File == before.File && b.At != before.At {
+		return &lostError{fmt.Errorf("the source has begun its binlog %s anew (RESET MASTER, or RESET BINARY LOGS AND GTIDS)", b.File)}
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 		Limbo:      f.assembler.limbo.commits(),
 		Settled:    !f.unsettled && len(f.assembler.limbo.suspects) == 0,
 	}
-	if position.Kind == gtid.File && f.begin.File == position.File.File {
+	if f.begin.File == f.end.File {
 		b.Begin = f.begin
 	}
 	for _, r := range f.assembler.follows {

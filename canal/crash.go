@@ -17,6 +17,9 @@ import (
 // recovery; and with sync_binlog or innodb_flush_log_at_trx_commit other than 1
 // each of the two logs may have lost its own end. So a binlog that ends otherwise
 // is taken as a position that is lost.
+//
+// MySQL with GTIDs sends no STOP behind a group that it passes over as one that we
+// have. Of what we have of the source itself, checkClosed reads the ends by name.
 
 // rotate goes to another binlog. The source announces each with an event that is
 // made for the stream, whether or not the one before was closed.
@@ -57,7 +60,17 @@ func (f *Follower) checkClosed(ctx context.Context) error {
 		switch {
 		case errors.Is(err, errEnd):
 			return nil
+		case isDuplicate(err):
+			return err
 		case isServerError(err, errMasterFatal):
+			status, asked := f.server.binlogStatus(ctx, f.db)
+			if asked != nil {
+				return asked
+			}
+			if status.end.File == from.File || !status.end.Reaches(from) {
+				return &lostError{fmt.Errorf("the source has begun its binlogs anew, or lost some: it is at %s, and cannot read on behind %s: %w",
+					status.end, from, err)}
+			}
 			if up, err := f.server.upSince(ctx, f.db); err != nil || up.Before(f.fresh.since().Add(-clockSlack)) {
 				return err // purged, but it has not ended since
 			}
@@ -66,8 +79,14 @@ func (f *Follower) checkClosed(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		if _, _, err := a.event(packet); err != nil {
+		event, _, err := a.event(packet)
+		if err != nil {
 			return err
+		}
+		if event.Type == binlog.TypeFormatDescription {
+			if err := (fileBegin{a.file, a.begun}).follows(f.begin); err != nil {
+				return err
+			}
 		}
 		if a.open && !a.group.mark.in(ours) {
 			return nil

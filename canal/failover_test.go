@@ -114,14 +114,53 @@ func TestPositionBeyondTheBinlogIsLost(t *testing.T) {
 			reset = "RESET BINARY LOGS AND GTIDS"
 		}
 		s.run(t, schema, reset, "INSERT INTO f VALUES (100, 1)")
-		if s.isMaria() || s.gtid {
-			return // these wait a minute for the source to catch up
+		if s.isMaria() {
+			return // it waits a minute for the source to catch up
 		}
 		o2 := k.options
 		o2.Bookmark, o2.States = position, []indexer.State{indexer.Live}
 		k = s.start(t, o2, k.index)
 		k.wait("read the table again", func() bool { return k.index.Contains(0, 100, 1) })
 		k.exact()
+	})
+}
+
+// TestGTIDsThatAreGivenAgainAreNoticed resets a source that then gives all GTIDs
+// again that it had given, to other transactions.
+func TestGTIDsThatAreGivenAgainAreNoticed(t *testing.T) {
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		if o.Binary.Flavor == sandbox.MySQL && !o.GTID {
+			return
+		}
+		for files := range 2 { // that are closed before it is reset
+			s := startSource(t, o)
+			schema := s.schema(t)
+			s.run(t, schema, "CREATE TABLE f (a INT, b INT, PRIMARY KEY (a, b))")
+			for range files {
+				s.run(t, "", "FLUSH BINARY LOGS")
+			}
+			s.run(t, schema, "INSERT INTO f VALUES (1, 1), (2, 2)")
+			k := s.follow(t, schema, "f.a.b")
+			k.exact()
+			options := k.resume()
+			reset := "RESET MASTER"
+			if s.atLeast(sandbox.MySQL, "8.4") {
+				reset = "RESET BINARY LOGS AND GTIDS"
+			}
+			s.run(t, schema, reset, "DELETE FROM f")
+			for i := 0; ; i++ {
+				s.run(t, schema, fmt.Sprintf("INSERT INTO f VALUES (%d, 3)", i))
+				if covers, err := k.follower.Covers(s.position(t)); err != nil {
+					t.Fatal(err)
+				} else if !covers { // and a few more
+					s.run(t, schema, "INSERT INTO f VALUES (1, 4)", "INSERT INTO f VALUES (1, 5)")
+					break
+				}
+			}
+			k = s.start(t, options, k.index)
+			k.wait("read the table again", func() bool { return k.index.Contains(0, 1, 5) && !k.index.Contains(0, 2, 2) })
+			k.exact()
+		}
 	})
 }
 

@@ -103,27 +103,33 @@ func (f *Follower) heartbeatCame(e binlog.Event) error {
 	}
 	f.retry.Reset()
 	at := gtid.Coordinates{File: h.File, Offset: h.Position}
-	if f.assembler.open || len(f.marks) > 0 || f.skipsAt(at) {
+	if f.assembler.open || len(f.marks) > 0 {
 		return nil
 	}
+	now := time.Now()
+	if f.skipping.File != "" && !(gtid.Coordinates{File: f.assembler.file, Offset: f.assembler.offset}).Reaches(f.skipping) {
+		// It may be one of those that MySQL sends while it passes over groups that we
+		// have, with places amid them and all that is new still to come.
+		f.skipped = now
+		f.assembler.closed = true // for all we know, until a group begins
+		if !f.skipsUpto(at) {
+			return nil
+		}
+	}
 	f.heartbeatAt(at)
-	f.fresh.idle(f.stream.sentAfter(), time.Now())
+	if now.Sub(f.skipped) > f.heartbeat/pulses/2 { // it has waited, since it has nothing more to send
+		f.fresh.idle(f.stream.sentAfter(), now)
+	}
 	return nil
 }
 
-// skipsAt says that a heartbeat may be one of those that MySQL sends while it
-// passes over groups that we have, with places amid them and all that is new still
-// to come. What we have the source had as well when it was asked for its end.
-func (f *Follower) skipsAt(at gtid.Coordinates) bool {
-	end := f.skipping
-	here := gtid.Coordinates{File: f.assembler.file, Offset: f.assembler.offset}
-	if end.File == "" || here.Reaches(end) {
-		return false
+// skipsUpto says that a place is behind all groups that the source may pass over:
+// what we have it had as well when it was asked for its end.
+func (f *Follower) skipsUpto(at gtid.Coordinates) bool {
+	if end := f.skipping; end.Offset > maxOffset && at.File == end.File {
+		return at.Offset == end.Offset&maxOffset // it tells the offset modulo 2^32
 	}
-	if end.Offset > maxOffset && at.File == end.File {
-		return at.Offset != end.Offset&maxOffset // it tells the offset modulo 2^32
-	}
-	return !at.Reaches(end)
+	return at.Reaches(f.skipping)
 }
 
 // heartbeatAt moves to where the source stands in its binlog, between two groups

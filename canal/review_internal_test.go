@@ -244,27 +244,38 @@ func TestHeartbeatWhileSkippingIsNotCaughtUp(t *testing.T) {
 	at := func(offset uint64) gtid.Coordinates { return gtid.Coordinates{File: "binlog.000002", Offset: offset} }
 	for _, c := range []struct {
 		end, at uint64
-		skips   bool
+		moves   bool
 	}{
-		{end: 1000, at: 900, skips: true},
-		{end: 1000, at: 1000},
-		{end: 1000, at: 1100},
-		{end: 1<<32 + 1000, at: 900, skips: true},
-		{end: 1<<32 + 1000, at: 1001, skips: true},
-		{end: 1<<32 + 1000, at: 1000},
+		{1000, 900, false},
+		{1000, 1000, true},
+		{1000, 1100, true},
+		{1<<32 + 1000, 900, false},
+		{1<<32 + 1000, 1001, false},
+		{1<<32 + 1000, 1000, true},
 	} {
 		f := reviewFollower(t)
 		f.server = &server{kind: gtid.MySQL}
 		f.skipping = at(c.end)
 		source := f.pipeStream(t.Context())
 		defer f.close()
-		go source.Write(frames(formatOf(), eventOf(binlog.TypeHeartbeat, uint32(c.at), []byte("binlog.000002")...)))
+		beat := eventOf(binlog.TypeHeartbeat, uint32(c.at), []byte("binlog.000002")...)
+		go source.Write(frames(formatOf(), beat, beat))
+		for range 2 { // the second comes at once as well
+			if _, err := f.Next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if caught := f.Status().CaughtUp; caught || f.end.Reaches(at(c.at)) != c.moves {
+			t.Errorf("heartbeat at %d where the source ended at %d: caught up %t, and at %s; want that it moves on %t",
+				c.at, c.end, caught, f.end, c.moves)
+		}
+		f.skipped = f.skipped.Add(-f.heartbeat) // some time ago
+		go source.Write(frames(beat))
 		if _, err := f.Next(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if caught := f.Status().CaughtUp; caught == c.skips || f.end.Reaches(at(c.at)) == c.skips {
-			t.Errorf("heartbeat at %d where the source ended at %d: caught up %t, and at %s; want that it is passed over %t",
-				c.at, c.end, caught, f.end, c.skips)
+		if caught := f.Status().CaughtUp; caught != c.moves {
+			t.Errorf("later heartbeat at %d where the source ended at %d: caught up %t, want %t", c.at, c.end, caught, c.moves)
 		}
 	}
 }

@@ -52,8 +52,8 @@ func (f *Follower) connect(ctx context.Context) error {
 	f.fresh.connected(s)
 	if was != nil && (was.uuid != s.uuid || was.id != s.id) {
 		f.doubtUnfinished()
-		f.end = gtid.Coordinates{} // another server's binlog
-		f.unsettled = true         // and its commits
+		f.begin, f.end = fileBegin{}, gtid.Coordinates{} // another server's binlog
+		f.unsettled = true                               // and its commits
 	}
 	f.assembler.fold, f.assembler.named = s.foldsNames(), s.namesColumns()
 	first := !f.checked
