@@ -36,7 +36,7 @@ type assembler struct {
 	file   string // of the binlog, as the last ROTATE told
 	offset uint64 // where the last event ended in it
 	begun  uint32 // when the source began it, see fileBegin
-	closed bool   // the source has written the end of it, or may have, see crash.go
+	closed bool   // the source has written the end of it
 
 	open  bool
 	group group
@@ -226,7 +226,7 @@ func (a *assembler) unknown(e binlog.Event) (ended bool, err error) {
 // never happened.
 func (a *assembler) begin(m mark, e binlog.Event) {
 	a.drop()
-	a.open, a.closed = true, false
+	a.open = true
 	a.group.mark = m
 	a.group.committed = time.Unix(int64(e.Timestamp), 0)
 }

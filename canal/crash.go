@@ -18,19 +18,30 @@ import (
 // each of the two logs may have lost its own end. So a binlog that ends otherwise
 // is taken as a position that is lost.
 //
-// MySQL with GTIDs sends no STOP behind a group that it passes over as one that we
-// have. Of what we have of the source itself, checkClosed reads the ends by name.
+// MySQL with GTIDs passes over groups that we have, and over a STOP behind them: then
+// the end of that binlog is read by name.
+
+// unclosedError says that the stream went on to another binlog without the end of
+// the one before.
+type unclosedError struct {
+	end  gtid.Coordinates // of what came of it
+	next string           // binlog
+}
+
+func (e *unclosedError) Error() string {
+	return fmt.Sprintf("the source crashed: its binlog %s ends without being closed at offset %d, "+
+		"and %s follows; its tables may hold what was never logged", e.end.File, e.end.Offset, e.next)
+}
 
 // rotate goes to another binlog. The source announces each with an event that is
 // made for the stream, whether or not the one before was closed.
 func (a *assembler) rotate(e binlog.Event, to binlog.Rotate) error {
 	announced := e.Flags&binlog.FlagArtificial != 0 || e.LogPos == 0
-	crashed := announced && a.file != "" && a.file != to.File && !a.closed
-	if crashed {
-		return &lostError{fmt.Errorf("the source crashed: its binlog %s ends without being closed at offset %d, "+
-			"and %s follows; its tables may hold what was never logged", a.file, a.offset, to.File)}
-	}
+	end, closed := gtid.Coordinates{File: a.file, Offset: a.offset}, a.closed
 	a.file, a.offset, a.closed = to.File, to.Position, !announced
+	if announced && end.File != "" && end.File != to.File && !closed {
+		return &lostError{&unclosedError{end, to.File}}
+	}
 	return nil
 }
 
@@ -41,7 +52,46 @@ func (f *Follower) checkClosed(ctx context.Context) error {
 	if f.server.kind == gtid.File || f.end.File == "" {
 		return nil
 	}
-	ours, from := f.tracker.Position(), f.end
+	ours := f.tracker.Position()
+	err := f.readByName(ctx, f.end, func(a *assembler, e binlog.Event) (bool, error) {
+		if e.Type == binlog.TypeFormatDescription {
+			if err := (fileBegin{a.file, a.begun}).follows(f.begin); err != nil {
+				return false, err
+			}
+		}
+		return a.open && !a.group.mark.in(ours), nil
+	})
+	if !isServerError(err, errMasterFatal) || isDuplicate(err) {
+		return err
+	}
+	status, asked := f.server.binlogStatus(ctx, f.db)
+	if asked != nil {
+		return asked
+	}
+	if status.end.File == f.end.File || !status.end.Reaches(f.end) {
+		return &lostError{fmt.Errorf("the source has begun its binlogs anew, or lost some: it is at %s: %w", status.end, err)}
+	}
+	if up, asked := f.server.upSince(ctx, f.db); asked != nil || up.Before(f.fresh.since().Add(-clockSlack)) {
+		return asked // purged, but it has not ended since
+	}
+	return &lostError{fmt.Errorf("the source may have crashed: %w", err)}
+}
+
+// confirmCrash reads the end of a binlog by name that did not come in the stream, if
+// the source may have passed over it.
+func (f *Follower) confirmCrash(ctx context.Context, err error) error {
+	unclosed, ok := errors.AsType[*unclosedError](err)
+	if !ok || f.skipping.File == "" || unclosed.end.Reaches(f.skipping) {
+		return err
+	}
+	return f.readByName(ctx, unclosed.end, func(a *assembler, _ binlog.Event) (bool, error) {
+		return a.file != unclosed.end.File, nil
+	})
+}
+
+// readByName reads the binlog from a place on as if there were no GTIDs, to its end or
+// until it is enough.
+func (f *Follower) readByName(ctx context.Context, from gtid.Coordinates, enough func(*assembler, binlog.Event) (bool, error)) error {
 	if from.Offset > maxOffset { // where nobody can be asked to begin
 		from.Offset = firstEvent
 	}
@@ -57,39 +107,18 @@ func (f *Follower) checkClosed(ctx context.Context) error {
 	a.file, a.offset = from.File, from.Offset
 	for {
 		packet, err := stream.next(ctx)
-		switch {
-		case errors.Is(err, errEnd):
+		if errors.Is(err, errEnd) {
 			return nil
-		case isDuplicate(err):
-			return err
-		case isServerError(err, errMasterFatal):
-			status, asked := f.server.binlogStatus(ctx, f.db)
-			if asked != nil {
-				return asked
-			}
-			if status.end.File == from.File || !status.end.Reaches(from) {
-				return &lostError{fmt.Errorf("the source has begun its binlogs anew, or lost some: it is at %s, and cannot read on behind %s: %w",
-					status.end, from, err)}
-			}
-			if up, err := f.server.upSince(ctx, f.db); err != nil || up.Before(f.fresh.since().Add(-clockSlack)) {
-				return err // purged, but it has not ended since
-			}
-			return &lostError{fmt.Errorf("the source may have crashed: what follows offset %d of its binlog %s cannot be read: %w",
-				a.offset, a.file, err)}
-		case err != nil:
-			return err
+		}
+		if err != nil {
+			return fmt.Errorf("read on behind %s:%d: %w", a.file, a.offset, err)
 		}
 		event, _, err := a.event(packet)
 		if err != nil {
 			return err
 		}
-		if event.Type == binlog.TypeFormatDescription {
-			if err := (fileBegin{a.file, a.begun}).follows(f.begin); err != nil {
-				return err
-			}
-		}
-		if a.open && !a.group.mark.in(ours) {
-			return nil
+		if done, err := enough(a, event); done || err != nil {
+			return err
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/kithdb/kith/canal"
 	"github.com/kithdb/kith/canal/sandbox"
 	"github.com/kithdb/kith/indexer"
 )
@@ -21,46 +22,24 @@ func TestFailoverToAReplicaThatLags(t *testing.T) {
 		primary := startSource(t, o)
 		primary.run(t, "", "CREATE DATABASE social")
 		primary.run(t, "social", createPair, "INSERT INTO pair VALUES (1, 1), (2, 2)")
-		server, err := sandbox.StartReplica(testContext(t), primary.Server, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { server.Close() })
-		replica := &source{server, o.GTID}
-		if err := server.WaitFor(testContext(t), primary.Server); err != nil {
-			t.Fatal(err)
-		}
+		replica := startReplica(t, primary, o)
 		replicaWord := "SLAVE"
 		if replica.atLeast(sandbox.MySQL, "8.0.22") {
 			replicaWord = "REPLICA"
 		}
-
-		var moved atomic.Bool
-		here := func() *source {
-			if moved.Load() {
-				return replica
-			}
-			return primary
-		}
-		board := newSwitchboard(t, func(int64) string { return here().Address() })
-		options := primary.options(t, "social", "pair.a.b", "pair.b.a")
-		options.Address = board.Addr().String()
-		options.Password = func() (string, error) { return here().Password(), nil }
+		options, failOver := failingOver(t, primary, replica)
 		k := primary.start(t, options, newIndex(relationsOf(options)))
 		replica.run(t, "", "STOP "+replicaWord+" SQL_THREAD")
 		primary.run(t, "social", "INSERT INTO pair VALUES (3, 3)", "UPDATE pair SET b = 20 WHERE a = 2")
 		k.exact()
-		moved.Store(true)
-		board.cut()
+		failOver()
 		k.wait("the lack is noticed", func() bool { return strings.Contains(k.follower.Status().Error, "lacks transactions") })
 		if !k.index.Contains(0, 3, 3) {
 			t.Error("what is applied is no longer served")
 		}
 		replica.run(t, "", "START "+replicaWord+" SQL_THREAD")
 		primary.run(t, "social", "DELETE FROM pair WHERE a = 1", "INSERT INTO pair VALUES (4, 4)")
-		if err := server.WaitFor(testContext(t), primary.Server); err != nil {
-			t.Fatal(err)
-		}
+		replica.catchUp(t, primary)
 		k.s = replica
 		k.exact()
 		k.trusted("pair.a.b")
@@ -68,6 +47,110 @@ func TestFailoverToAReplicaThatLags(t *testing.T) {
 		if n := k.follower.Status().Reconnects["position-lost"]; n > 0 {
 			t.Errorf("the position was lost %d times, want never", n)
 		}
+	})
+}
+
+// startReplica starts a replica that has what the primary has.
+func startReplica(t *testing.T, primary *source, o sandbox.Options) *source {
+	t.Helper()
+	server, err := sandbox.StartReplica(testContext(t), primary.Server, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	replica := &source{server, o.GTID}
+	replica.catchUp(t, primary)
+	return replica
+}
+
+// catchUp waits until a replica has what its primary has.
+func (s *source) catchUp(t *testing.T, primary *source) {
+	t.Helper()
+	if err := s.WaitFor(testContext(t), primary.Server); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// failingOver returns options to follow a table of the primary, and what moves the
+// follower to a replica.
+func failingOver(t *testing.T, primary, replica *source) (options canal.Options, failOver func()) {
+	t.Helper()
+	var moved atomic.Bool
+	here := func() *source {
+		if moved.Load() {
+			return replica
+		}
+		return primary
+	}
+	board := newSwitchboard(t, func(int64) string { return here().Address() })
+	options = primary.options(t, "social", "pair.a.b", "pair.b.a")
+	options.Address = board.Addr().String()
+	options.Password = func() (string, error) { return here().Password(), nil }
+	return options, func() {
+		moved.Store(true)
+		board.cut()
+	}
+}
+
+// TestFailoverAmidATransaction moves a follower to a replica that is about to apply
+// what is applied here.
+func TestFailoverAmidATransaction(t *testing.T) {
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		if o.Binary.Flavor != sandbox.MySQL || !o.GTID {
+			return
+		}
+		primary := startSource(t, o)
+		primary.run(t, "", "CREATE DATABASE social")
+		primary.run(t, "social", createPair, "INSERT INTO pair VALUES (1, 1), (2, 2)")
+		replica := startReplica(t, primary, o)
+		options, failOver := failingOver(t, primary, replica)
+		k := primary.start(t, options, newIndex(relationsOf(options)))
+		holder := replica.connect(t, "social")
+		defer holder.close()
+		holder.run("LOCK TABLES pair READ")
+		primary.run(t, "social", "INSERT INTO pair VALUES (3, 3)")
+		k.exact()
+		eventually(t, testContext(t), func() string { return "the replica applies it" }, func() bool {
+			return replica.query(t, "SELECT @@global.gtid_owned") != ""
+		})
+		failOver()
+		k.wait("follow the replica", func() bool {
+			status := k.follower.Status()
+			return status.UUID == replica.query(t, "SELECT @@global.server_uuid") && status.Stage == canal.Following
+		})
+		holder.run("UNLOCK TABLES")
+		primary.run(t, "social", "INSERT INTO pair VALUES (4, 4)")
+		replica.catchUp(t, primary)
+		k.s = replica
+		k.followed()
+	})
+}
+
+// TestFailoverBehindASkippedGroup moves a follower to a replica that was restarted
+// behind a transaction which is applied here: MySQL passes over the end of that
+// binlog as well.
+func TestFailoverBehindASkippedGroup(t *testing.T) {
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		if o.Binary.Flavor != sandbox.MySQL || !o.GTID {
+			return
+		}
+		primary := startSource(t, o)
+		primary.run(t, "", "CREATE DATABASE social")
+		primary.run(t, "social", createPair, "INSERT INTO pair VALUES (1, 1), (2, 2)")
+		replica := startReplica(t, primary, o)
+		options, failOver := failingOver(t, primary, replica)
+		k := primary.start(t, options, newIndex(relationsOf(options)))
+		replica.run(t, "", "SET GLOBAL super_read_only = 0", "CREATE DATABASE unknown_to_the_primary")
+		primary.run(t, "social", "INSERT INTO pair VALUES (3, 3)")
+		k.exact()
+		replica.catchUp(t, primary)
+		replica.stopAndStart(t)
+		replica.catchUp(t, primary)
+		failOver()
+		primary.run(t, "social", "INSERT INTO pair VALUES (4, 4)")
+		replica.catchUp(t, primary)
+		k.s = replica
+		k.followed()
 	})
 }
 
@@ -97,6 +180,14 @@ func TestSameFollowerTwice(t *testing.T) {
 	})
 }
 
+// reset is the statement by which a source begins its binlogs anew.
+func (s *source) reset() string {
+	if s.atLeast(sandbox.MySQL, "8.4") {
+		return "RESET BINARY LOGS AND GTIDS"
+	}
+	return "RESET MASTER"
+}
+
 // A source that has begun its binlog anew has no place for our position.
 func TestPositionBeyondTheBinlogIsLost(t *testing.T) {
 	eachKind(t, func(t *testing.T, o sandbox.Options) {
@@ -109,13 +200,9 @@ func TestPositionBeyondTheBinlogIsLost(t *testing.T) {
 		k := s.follow(t, schema, "f.a.b")
 		k.exact()
 		position := k.bookmark()
-		reset := "RESET MASTER"
-		if s.atLeast(sandbox.MySQL, "8.4") {
-			reset = "RESET BINARY LOGS AND GTIDS"
-		}
-		s.run(t, schema, reset, "INSERT INTO f VALUES (100, 1)")
-		if s.isMaria() {
-			return // it waits a minute for the source to catch up
+		s.run(t, schema, s.reset(), "INSERT INTO f VALUES (100, 1)")
+		if s.isMaria() || s.gtid {
+			return // these wait a minute for the source to catch up
 		}
 		o2 := k.options
 		o2.Bookmark, o2.States = position, []indexer.State{indexer.Live}
@@ -143,11 +230,7 @@ func TestGTIDsThatAreGivenAgainAreNoticed(t *testing.T) {
 			k := s.follow(t, schema, "f.a.b")
 			k.exact()
 			options := k.resume()
-			reset := "RESET MASTER"
-			if s.atLeast(sandbox.MySQL, "8.4") {
-				reset = "RESET BINARY LOGS AND GTIDS"
-			}
-			s.run(t, schema, reset, "DELETE FROM f")
+			s.run(t, schema, s.reset(), "DELETE FROM f")
 			for i := 0; ; i++ {
 				s.run(t, schema, fmt.Sprintf("INSERT INTO f VALUES (%d, 3)", i))
 				if covers, err := k.follower.Covers(s.position(t)); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,8 @@ func (f *Follower) follow(ctx context.Context) error {
 	f.assembler.reset()
 	p := f.tracker.Position()
 	f.assembler.file, f.assembler.offset = p.File.File, p.File.Offset // none with GTIDs
+	f.recheck.end = gtid.Coordinates{}
+	f.recheck.again(f.heartbeat)
 	f.fresh.enter(Following, nil)
 	f.logger.Info("following the binlog", "position", f.tracker.String())
 	return nil
@@ -52,7 +55,7 @@ func (f *Follower) readStream(ctx context.Context) error {
 		}
 		f.counters.bytes.Add(uint64(len(packet)))
 		event, ended, err := f.assembler.event(packet)
-		if err != nil {
+		if err = f.confirmCrash(ctx, err); err != nil {
 			return f.breakOff(err)
 		}
 		switch {
@@ -111,12 +114,14 @@ func (f *Follower) heartbeatCame(e binlog.Event) error {
 		// It may be one of those that MySQL sends while it passes over groups that we
 		// have, with places amid them and all that is new still to come.
 		f.skipped = now
-		f.assembler.closed = true // for all we know, until a group begins
 		if !f.skipsUpto(at) {
 			return nil
 		}
 	}
 	f.heartbeatAt(at)
+	if err := f.recheck.contradicts(f.end, f.stream.sentAfter()); err != nil {
+		return err
+	}
 	if now.Sub(f.skipped) > f.heartbeat/pulses/2 { // it has waited, since it has nothing more to send
 		f.fresh.idle(f.stream.sentAfter(), now)
 	}
@@ -328,6 +333,8 @@ func reconnectReason(err error) string {
 	switch {
 	case errors.As(err, &lost):
 		return reasonLost
+	case isUnreadable(err):
+		return reasonDamaged
 	case isDuplicate(err):
 		return reasonDuplicate
 	case errors.Is(err, errSilent):
@@ -341,6 +348,21 @@ func reconnectReason(err error) string {
 		return reasonServer
 	}
 	return reasonOther
+}
+
+// isUnreadable says that the source itself cannot read its binlog from our place on,
+// or an event there is larger than it may send (log_read_error_msg in
+// sql/rpl_source.cc and sql/sql_repl.cc, sql/binlog_reader.h). A place that is amid an
+// event of a binlog that was begun anew reads like that.
+func isUnreadable(err error) bool {
+	if !isServerError(err, errMasterFatal) {
+		return false
+	}
+	text := strings.ToLower(err.Error())
+	return slices.ContainsFunc([]string{
+		"bogus data", "exceeded max_allowed_packet", "i/o error reading", "truncated in the middle of event",
+		"crc check", "checksum algorithm check", "decryption", "decrypt",
+	}, func(part string) bool { return strings.Contains(text, part) })
 }
 
 // isDuplicate says that the source gave our place to another replica with the

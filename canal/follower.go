@@ -73,6 +73,7 @@ type Follower struct {
 	missing   time.Time        // since when the source has lacked what we have applied
 	skipping  gtid.Coordinates // up to here the source may pass over what we have, MySQL with GTIDs only
 	skipped   time.Time        // when it may have done so last
+	recheck   recheck
 
 	parts *parts // of a huge group; nil unless one is being handed over
 

@@ -56,12 +56,14 @@ type follow struct {
 
 	// A relation whose snapshot is ahead of the stream leaves out what the
 	// snapshot has seen already (since). One that has been read is Live when the
-	// stream has come to a place at which the two are one (converged).
+	// stream has come to a place at which the two are one (converged). Of MariaDB
+	// these are places in its binlog: where two servers write in a domain, numbers
+	// may go backwards.
 	since     *gtid.Position
 	from      *gtid.Position  // with since: all up to here is in the snapshot for certain,
 	sure      *gtid.Position  // and what was committed by XA up to here,
 	unsure    map[string]bool // but for these XA transactions
-	converged *target
+	converged *gtid.Position
 }
 
 // aware says that the relation has had all changes of the stream up to here, or

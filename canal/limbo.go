@@ -223,19 +223,11 @@ func (v *snapshot) openMaria(ctx context.Context, s *server) error {
 	if v.end, err = viewPlace(ctx, v.conn); err != nil {
 		return err
 	}
-	if v.start, err = positionOf(ctx, v.conn, v.end); err != nil {
-		return err
+	v.seen = gtid.Position{Kind: gtid.File, File: v.end}
+	v.sure, v.from = v.seen, v.seen
+	if !before.end.Reaches(v.end) {
+		v.sure.File, v.from.File, v.end = sure, before.end, before.end
 	}
-	v.converged = target{position: v.start}
-	if before.end.Reaches(v.end) {
-		return nil
-	}
-	if v.sure, err = positionOf(ctx, v.conn, sure); err != nil {
-		return err
-	}
-	if v.from, err = positionOf(ctx, v.conn, before.end); err != nil {
-		return err
-	}
-	v.end = before.end
-	return nil
+	v.start, err = positionOf(ctx, v.conn, v.end)
+	return err
 }

@@ -41,7 +41,7 @@ func TestWhatBecomesOfANewcomer(t *testing.T) {
 			r := f.assembler.follows[0]
 			r.state, r.due = test.state, test.due
 			if test.convergesBefore {
-				r.converged = &target{}
+				r.converged = &gtid.Position{}
 			}
 			if test.reads {
 				f.rescans.active = &rescan{follow: r}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -102,6 +103,11 @@ func (f *Follower) followOn(ctx context.Context) error {
 		return nil
 	}
 	now := time.Now()
+	if !f.assembler.open && !now.Before(f.recheck.due) {
+		if err := f.recheckSource(ctx); err != nil {
+			return err
+		}
+	}
 	r := f.rescans.next(f.assembler.follows, now)
 	if r == nil || f.assembler.open || !f.rescans.looks(r, now) && now.Before(f.rescans.turn) && f.stream.arrives(glance) {
 		err := f.readStream(ctx)
@@ -312,7 +318,7 @@ func (f *Follower) readPart(ctx context.Context, r *follow) error {
 
 // endRescan ends the reading of a relation's table, which is equal to it when the
 // stream has come to the end.
-func (f *Follower) endRescan(r *follow, end target) {
+func (f *Follower) endRescan(r *follow, end gtid.Position) {
 	r.due, r.reached, r.converged = false, &lastEdge, &end
 	f.rescans.end()
 	f.counters.rescans[r.id].Add(1)

@@ -291,14 +291,14 @@ func TestDuplicateServerIDWaitsLong(t *testing.T) {
 func TestEndOfAnotherServersBinlogIsNotWaitedFor(t *testing.T) {
 	f := reviewFollower(t)
 	r := f.assembler.follows[0]
-	r.converged = &target{end: gtid.Coordinates{File: "binlog.000005", Offset: 100}}
+	r.converged = &gtid.Position{Kind: gtid.File, File: gtid.Coordinates{File: "binlog.000005", Offset: 100}}
 	f.doubtUnfinished()
 	if !r.due || r.state != indexer.Stale {
 		t.Error("the relation still waits for the end of a binlog that is gone")
 	}
 	f.assembler.file, f.assembler.offset = "binlog.000090", 4
 	f.assembler.reset()
-	r.converged = &target{end: gtid.Coordinates{File: "binlog.000005", Offset: 100}}
+	r.converged = &gtid.Position{Kind: gtid.File, File: gtid.Coordinates{File: "binlog.000005", Offset: 100}}
 	f.settle()
 	if r.converged == nil {
 		t.Error("the relation is live by a place that another server told")

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -47,25 +48,25 @@ func (f *Follower) readSnapshot(ctx context.Context) error {
 		f.progress.tell(f.logger, time.Now())
 		return nil
 	}
-	start, from, sure, converged := f.snapshot.start, f.snapshot.from, f.snapshot.sure, f.snapshot.converged
-	var listed target // by when the tables of patterns are those that were read
+	view := f.snapshot
+	var listed gtid.Position // by when the tables of patterns are those that were read
 	if slices.ContainsFunc(f.scanning, func(r *follow) bool { return r.many() }) {
-		if listed, err = f.server.readEnd(ctx, f.snapshot.conn); err != nil {
+		if listed, err = f.server.readEnd(ctx, view.conn); err != nil {
 			return err
 		}
 	}
 	for _, r := range f.scanning {
-		r.due, r.since, r.from, r.sure, r.unsure, r.converged = false, &start, &from, &sure, f.snapshot.unsure, &converged
+		r.due, r.since, r.from, r.sure, r.unsure, r.converged = false, &view.seen, &view.from, &view.sure, view.unsure, &view.converged
 		if r.counted {
-			r.converged = &target{position: start}
+			r.converged = &view.seen
 		}
 		if r.many() {
 			r.converged = &listed
 		}
 	}
-	f.place = &place{from, f.snapshot.end, f.progress.began}
-	f.snapshot.close()
+	f.place = &place{view.start, view.end, f.progress.began}
+	view.close()
 	f.snapshot, f.scanned = nil, true
-	f.progress.end(f.logger, time.Now(), "position", start.String())
+	f.progress.end(f.logger, time.Now(), "position", view.start.String())
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -270,6 +271,36 @@ func (s *server) executed(ctx context.Context, q queryer) (gtid.Position, error)
 	return gtid.ParsePosition(s.kind, text)
 }
 
+// has returns the position of everything that the source has, though it may not
+// show it yet, on servers with GTIDs. With semi-synchronous replication MySQL sends
+// a transaction, and waits for a replica to have it before it is executed: as long
+// as that takes, it is one of those owned. MariaDB may have replicated domains, or
+// come with them, of which its binlog has nothing.
+func (s *server) has(ctx context.Context, q queryer) (gtid.Position, error) {
+	query := "SELECT @@global.gtid_owned" // first: what leaves it is executed then
+	if s.kind == gtid.Maria {
+		query = "SELECT @@global.gtid_slave_pos"
+	}
+	var text string
+	if err := q.QueryRowContext(ctx, query).Scan(&text); err != nil {
+		return gtid.Position{}, fmt.Errorf("ask the source for its transactions: %w", err)
+	}
+	more, err := gtid.ParsePosition(s.kind, owner.ReplaceAllString(text, ""))
+	if err != nil {
+		return gtid.Position{}, err
+	}
+	position, err := s.executed(ctx, q)
+	if err != nil {
+		return gtid.Position{}, err
+	}
+	position.MySQL.Union(more.MySQL)
+	position.Maria.Union(more.Maria)
+	return position, nil
+}
+
+// owner is what gtid_owned tells behind each number: #, and the session's id.
+var owner = regexp.MustCompile(`#[0-9]+`)
+
 // committed returns the position of everything that the source has committed.
 func (s *server) committed(ctx context.Context, q queryer) (gtid.Position, error) {
 	if s.kind != gtid.File {
@@ -315,11 +346,19 @@ func (s *server) binlogStatus(ctx context.Context, q queryer) (b binlogStatus, e
 // binlogEnd returns the end of the source's binlog.
 func (s *server) binlogEnd(ctx context.Context, q queryer) (gtid.Coordinates, error) {
 	b, err := s.binlogStatus(ctx, q)
-	if err == nil && b.end.Offset > maxOffset {
-		err = fmt.Errorf("binlog file %s of the source is larger than 4 GiB, and the protocol "+
-			"cannot name positions beyond: run FLUSH BINARY LOGS on the source", b.end.File)
+	if err == nil {
+		err = checkOffset(b.end)
 	}
 	return b.end, err
+}
+
+// checkOffset refuses places that the stream cannot tell from others.
+func checkOffset(c gtid.Coordinates) error {
+	if c.Offset > maxOffset {
+		return fmt.Errorf("binlog file %s of the source is larger than 4 GiB, and the protocol "+
+			"cannot name positions beyond: run FLUSH BINARY LOGS on the source", c.File)
+	}
+	return nil
 }
 
 // maxOffset is the largest offset that COM_BINLOG_DUMP and event headers hold.

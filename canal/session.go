@@ -185,7 +185,7 @@ func (f *Follower) checkPosition(ctx context.Context, q queryer, s *server) erro
 		}
 		return nil
 	}
-	theirs, err := s.executed(ctx, q)
+	theirs, err := s.has(ctx, q)
 	if err != nil {
 		return err
 	}

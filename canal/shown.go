@@ -69,13 +69,9 @@ func viewShows(ctx context.Context, conn *sql.Conn, position gtid.Position, at g
 	return err == nil && view.Covers(position), err
 }
 
-// readEnd returns a place at which the stream has brought everything that could
-// be read before.
-func (s *server) readEnd(ctx context.Context, conn *sql.Conn) (target, error) {
-	if s.kind == gtid.MySQL {
-		end, err := s.binlogEnd(ctx, conn)
-		return target{end: end}, err
-	}
-	position, err := s.committed(ctx, conn)
-	return target{position: position}, err
+// readEnd returns a place in the binlog at which the stream has brought everything
+// that could be read before.
+func (s *server) readEnd(ctx context.Context, conn *sql.Conn) (gtid.Position, error) {
+	end, err := s.binlogEnd(ctx, conn)
+	return gtid.Position{Kind: gtid.File, File: end}, err
 }

@@ -14,12 +14,12 @@ import (
 
 // snapshot is a consistent read view of tables at a known place of the binlog.
 //
-// Its edges are those of the place start, or of a later one that the stream has
-// reached when it is at converged. So the stream must be followed from start
-// (or from before: what a relation's snapshot has seen is left out), and the
-// relations are equal to the source when it reaches converged.
+// Its edges are those of what it has seen for certain, or of a later place that
+// the stream has reached when it is at converged. So the stream must be followed
+// from start (what the snapshot has seen is left out), and the relations are equal
+// to the source when it reaches converged.
 //
-//   - MariaDB tells the GTID position of a read view: start = converged. For
+//   - MariaDB tells the place of a read view in its binlog: seen = converged. For
 //     commits by XA see limbo.go.
 //   - MySQL with GTIDs does not. A transaction enters gtid_executed after its
 //     rows can be seen, and the binlog before. So gtid_executed, read first, has
@@ -36,11 +36,12 @@ import (
 type snapshot struct {
 	conn      *sql.Conn
 	start     gtid.Position
-	converged target
-	from      gtid.Position    // where the stream is to begin: start, or a little before
-	sure      gtid.Position    // it has what was committed by XA up to here, start or a little before,
+	seen      gtid.Position // as the groups of the stream are held against it: a place in the binlog of MariaDB
+	converged gtid.Position
+	from      gtid.Position    // MariaDB only: seen, or a little before, where start is
+	sure      gtid.Position    // MariaDB only: it has what was committed by XA up to here, seen or a little before,
 	unsure    map[string]bool  // but for these XA transactions, see limbo.go
-	end       gtid.Coordinates // of the binlog when the view was opened, unknown without GTIDs
+	end       gtid.Coordinates // of start, or later, in the binlog; unknown without GTIDs
 	tables    []*snapshotTable
 	opened    time.Time // or a little before
 
@@ -96,11 +97,11 @@ func openSnapshot(ctx context.Context, db *sql.DB, s *server, tables []*snapshot
 	if err == nil {
 		err = view.touch(ctx)
 	}
-	if view.from.Kind == gtid.None {
-		view.from = view.start
+	if view.seen.Kind == gtid.None {
+		view.seen = view.start
 	}
-	if view.sure.Kind == gtid.None {
-		view.sure = view.start
+	if view.converged.Kind == gtid.None {
+		view.converged = view.seen
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the snapshot: %w", err)
@@ -129,7 +130,8 @@ func viewPlace(ctx context.Context, conn *sql.Conn) (gtid.Coordinates, error) {
 	if err := errors.Join(status("binlog_snapshot_file", &file), status("binlog_snapshot_position", &offset)); err != nil {
 		return gtid.Coordinates{}, fmt.Errorf("ask for the view's place in the binlog: %w", err)
 	}
-	return gtid.ParseCoordinates(file + ":" + offset)
+	place, err := gtid.ParseCoordinates(file + ":" + offset)
+	return place, errors.Join(err, checkOffset(place))
 }
 
 // positionOf returns the position at a place in MariaDB's binlog.
@@ -164,7 +166,7 @@ func (v *snapshot) openMySQL(ctx context.Context, db *sql.DB, s *server) error {
 		return err
 	}
 	end, err := s.binlogEnd(ctx, v.conn)
-	v.converged, v.end = target{end: end}, end
+	v.converged, v.end = gtid.Position{Kind: gtid.File, File: end}, end
 	return err
 }
 
@@ -179,7 +181,6 @@ func (v *snapshot) openLocked(ctx context.Context, db *sql.DB, s *server) error 
 	}
 	end, err := s.binlogEnd(ctx, v.conn)
 	v.start = gtid.Position{Kind: gtid.File, File: end}
-	v.converged = target{position: v.start}
 	return err
 }
 

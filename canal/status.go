@@ -133,19 +133,25 @@ func (f *freshness) backlog() {
 // applied notes that everything up to a transaction is in the index, which the
 // source committed at that time of our clock. Drained says that nothing that
 // the source sent is left to apply. A stamp from the future (SET timestamp, or the
-// source's clock was set) says no more than that the transaction is here.
+// source's clock was set) says nothing of when that was.
 func (f *freshness) applied(committed, now time.Time, drained bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.heard, f.moved, f.current = now, now, false
+	if committed.After(now.Add(skewSlack)) {
+		return
+	}
 	if committed.After(now) {
 		committed = now
 	}
 	if committed.After(f.at) {
 		f.at = committed
 	}
-	f.heard, f.moved, f.current = now, now, false
 	f.once = f.once || drained && now.Sub(committed) < behind
 }
+
+// skewSlack is how far the source's clock may be ahead of what we know of it.
+const skewSlack = 250 * time.Millisecond
 
 // enter notes a stage, and why it is not Following.
 func (f *freshness) enter(s Stage, err error) {

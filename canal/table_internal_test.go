@@ -124,32 +124,41 @@ func TestTableCheck(t *testing.T) {
 	}
 }
 
-func TestTargetReached(t *testing.T) {
+func TestPassed(t *testing.T) {
 	at := func(file string, offset uint64) gtid.Coordinates { return gtid.Coordinates{File: file, Offset: offset} }
-	end := target{end: at("binlog.000009", 500)}
-	nowhere := gtid.NewTracker(gtid.Position{})
+	end := gtid.Position{Kind: gtid.File, File: at("binlog.000009", 500)}
 	for _, c := range []struct {
-		at   gtid.Coordinates
-		want bool
+		at, applied gtid.Coordinates
+		want        bool
+		mysql       bool // whose first snapshot does not know its place exactly
 	}{
-		{at("", 0), false}, {at("binlog.000009", 499), false}, {at("binlog.000009", 500), true}, {at("binlog.000009", 501), true},
-		{at("binlog.000008", 4000), false}, {at("binlog.000010", 4), true}, {at("other.000010", 4), false},
+		{at: at("", 0)}, {at: at("binlog.000009", 499)}, {at: at("binlog.000008", 4000)}, {at: at("other.000010", 4)},
+		{at: at("binlog.000009", 500), want: true, mysql: true}, {at: at("binlog.000009", 501), want: true, mysql: true},
+		{at: at("binlog.000010", 4), want: true, mysql: true},
+		{applied: at("binlog.000009", 500), want: true}, {applied: at("binlog.000009", 499)},
 	} {
-		if got := end.reached(nowhere, c.at); got != c.want {
-			t.Errorf("end at %s, asked at %s: %t", end.end, c.at, got)
+		for kind, want := range map[gtid.Kind]bool{gtid.Maria: c.want, gtid.File: c.want, gtid.MySQL: c.mysql} {
+			f := reviewFollower(t)
+			f.server = &server{kind: kind}
+			f.assembler.file, f.assembler.offset, f.end = c.at.File, c.at.Offset, c.applied
+			if got := f.passed(end); got != want {
+				t.Errorf("%s: end at %s, asked at %s with all up to %s applied: %t", kind, end, c.at, c.applied, got)
+			}
 		}
 	}
-	position := func(text string) gtid.Position {
-		p, err := gtid.ParsePosition(gtid.Maria, text)
+	f := reviewFollower(t)
+	set := func(text string) gtid.Position {
+		p, err := gtid.ParsePosition(gtid.MySQL, text)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return p
 	}
-	place := target{position: position("0-1-100,7-1-5")}
-	for text, want := range map[string]bool{"0-1-100": false, "0-1-99,7-1-5": false, "0-1-100,7-1-5": true, "0-2-200,7-3-6,9-1-1": true} {
-		if got := place.reached(gtid.NewTracker(position(text)), at("binlog.000001", 4)); got != want {
-			t.Errorf("position 0-1-100,7-1-5, asked at %s: %t", text, got)
+	const uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+	for text, want := range map[string]bool{uuid + ":1-4": false, uuid + ":1-5": true, uuid + ":1-6": true} {
+		f.tracker.Set(set(text))
+		if got := f.passed(set(uuid + ":1-5")); got != want {
+			t.Errorf("position of 5 transactions, asked at %s: %t", text, got)
 		}
 	}
 }

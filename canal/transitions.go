@@ -125,12 +125,11 @@ func (f *Follower) told(r *follow, reason string) string {
 
 // settle makes relations Live whose reading the stream has come up with.
 func (f *Follower) settle() {
-	at := gtid.Coordinates{File: f.assembler.file, Offset: f.assembler.offset}
 	for _, r := range f.assembler.follows {
-		if r.since != nil && f.tracker.Covers(*r.since) {
+		if r.since != nil && f.passed(*r.since) {
 			r.since = nil
 		}
-		if r.converged == nil || !r.converged.reached(f.tracker, at) {
+		if r.converged == nil || !f.passed(*r.converged) {
 			continue
 		}
 		r.state, r.converged, r.since, r.reached, r.lanes = indexer.Live, nil, nil, nil, nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -19,7 +20,7 @@ func TestDriftWhileATableIsRead(t *testing.T) {
 		{"live", func(r *follow) {}, true},
 		{"read in part", func(r *follow) { r.state, r.due, r.reached = indexer.Stale, true, &indexer.Edge{Key: 5} }, true},
 		{"loaded in part", func(r *follow) { r.state, r.due, r.lanes = indexer.Loading, true, newLanes([]string{"a", "b"}, 0, 9) }, true},
-		{"read, and not yet live", func(r *follow) { r.state, r.converged = indexer.Stale, &target{} }, true},
+		{"read, and not yet live", func(r *follow) { r.state, r.converged = indexer.Stale, &gtid.Position{} }, true},
 		{"to be read", func(r *follow) { r.state, r.due = indexer.Stale, true }, false},
 	} {
 		f := reviewFollower(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -31,9 +32,13 @@ func (f *Follower) openView(ctx context.Context, r *follow, tables []*table) (*s
 	if err != nil {
 		return nil, err
 	}
-	if applied := f.tracker.Position(); !view.start.Covers(applied) {
+	shows := view.seen.Covers(f.tracker.Position())
+	if f.server.kind == gtid.Maria {
+		shows = f.end.Offset > firstEvent && view.seen.File.Reaches(f.end)
+	}
+	if !shows {
 		view.close()
-		return nil, fmt.Errorf("the source does not show yet what it has sent: it shows %s", view.start)
+		return nil, fmt.Errorf("the source does not show yet what it has sent: it shows %s", view.seen)
 	}
 	return view, nil
 }
@@ -41,7 +46,7 @@ func (f *Follower) openView(ctx context.Context, r *follow, tables []*table) (*s
 // beginView begins to read a view.
 func (f *Follower) beginView(s *rescan, view *snapshot) {
 	s.view, s.reached, s.lanes, s.asideBy = view, nil, nil, nil
-	s.since, s.from, s.sure, s.unsure, s.aside = &view.start, &view.from, &view.sure, view.unsure, true
+	s.since, s.from, s.sure, s.unsure, s.aside = &view.seen, &view.from, &view.sure, view.unsure, true
 	f.readings = append(f.readings, indexer.Reading{Relation: s.id, Aside: true, Begins: true})
 }
 
@@ -62,7 +67,7 @@ func (f *Follower) readView(ctx context.Context, s *rescan) error {
 	if !done {
 		return nil
 	}
-	end := target{position: s.view.start}
+	end := s.view.seen
 	if s.many() {
 		if end, err = f.server.readEnd(ctx, s.view.conn); err != nil {
 			return err

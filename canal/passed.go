@@ -1,0 +1,26 @@
+package canal
+
+import "github.com/kithdb/kith/canal/gtid"
+
+// passed says whether the stream has brought everything up to a position, or to a
+// place in the source's binlog.
+func (f *Follower) passed(p gtid.Position) bool {
+	if p.Kind != gtid.File {
+		return f.tracker.Covers(p)
+	}
+	at := gtid.Coordinates{File: f.assembler.file, Offset: f.assembler.offset}
+	return at.File != "" && at.Reaches(p.File) || f.server.kind != gtid.MySQL && f.end.Reaches(p.File)
+}
+
+// contains says whether a group is part of the position.
+func contains(p *gtid.Position, m mark) bool {
+	switch p.Kind {
+	case gtid.MySQL:
+		return m.kind == gtid.MySQL && p.MySQL.Contains(m.tsid, m.gno)
+	case gtid.Maria:
+		return m.kind == gtid.Maria && p.Maria.Contains(m.domain, m.sequence)
+	case gtid.File:
+		return p.File.Reaches(gtid.Coordinates{File: m.file, Offset: m.offset})
+	}
+	return false
+}

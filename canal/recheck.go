@@ -1,0 +1,78 @@
+package canal
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kithdb/kith/canal/gtid"
+)
+
+// recheck asks the source now and then what its stream may not tell. One whose
+// binlogs were begun anew (RESET MASTER) while it sent them goes on to send
+// heartbeats of a file that is gone. Its clock may be set, too.
+type recheck struct {
+	due   time.Time
+	asked time.Time        // when the answer came
+	end   gtid.Coordinates // of its binlog, as it told then; empty if unknown
+}
+
+const (
+	recheckPulses  = 60 // heartbeats between two
+	recheckTimeout = 2 * time.Second
+)
+
+// again makes the next recheck due some time from now.
+func (r *recheck) again(heartbeat time.Duration) { r.due = time.Now().Add(recheckPulses * heartbeat) }
+
+// recheckSource asks again. That it cannot is for the stream to tell.
+func (f *Follower) recheckSource(ctx context.Context) error {
+	f.recheck.again(f.heartbeat)
+	ctx, cancel := context.WithTimeout(ctx, recheckTimeout)
+	defer cancel()
+	err := func() error {
+		db, err := f.o.openDB()
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		conn, err := db.Conn(ctx) // one, since the address may lead to several servers
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		s, err := identify(ctx, conn, f.o.Flavor)
+		if err == nil {
+			err = f.server.same(s.id, s.uuid)
+		}
+		if err != nil {
+			return err
+		}
+		status, err := s.binlogStatus(ctx, conn)
+		if err != nil {
+			return err
+		}
+		f.server.skew = s.skew
+		f.recheck.asked, f.recheck.end = time.Now(), status.end
+		return nil
+	}()
+	if err != nil {
+		f.logger.Debug("the source could not be asked again", "error", err)
+		return nil
+	}
+	if end := f.recheck.end; f.end.File != "" && !end.Reaches(f.end) {
+		return &lostError{fmt.Errorf("the source has begun its binlogs anew (RESET MASTER, or RESET BINARY LOGS AND GTIDS): "+
+			"it is at %s, and was at %s", end, f.end)}
+	}
+	return nil
+}
+
+// contradicts returns an error when the source has said that it has nothing more to
+// send behind what is applied, and had told of more before. Connected anew, it will
+// tell why.
+func (r *recheck) contradicts(applied gtid.Coordinates, said time.Time) error {
+	if r.end.File == "" || r.end.Offset > maxOffset || !said.After(r.asked) || applied.Reaches(r.end) {
+		return nil
+	}
+	return fmt.Errorf("the source sends nothing behind %s, though its binlog ends at %s", applied, r.end)
+}
