@@ -12,7 +12,7 @@ import (
 // binlogs were begun anew (RESET MASTER) while it sent them goes on to send
 // heartbeats of a file that is gone. Its clock may be set, too.
 type recheck struct {
-	due   time.Time
+	due   time.Time        // zero before there is a stream
 	asked time.Time        // when the answer came
 	end   gtid.Coordinates // of its binlog, as it told then; empty if unknown
 }

@@ -103,7 +103,7 @@ func (f *Follower) followOn(ctx context.Context) error {
 		return nil
 	}
 	now := time.Now()
-	if !f.assembler.open && !now.Before(f.recheck.due) {
+	if !f.assembler.open && !f.recheck.due.IsZero() && now.After(f.recheck.due) {
 		if err := f.recheckSource(ctx); err != nil {
 			return err
 		}
