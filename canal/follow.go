@@ -117,6 +117,7 @@ func (f *Follower) heartbeatCame(e binlog.Event) error {
 		if !f.skipsUpto(at) {
 			return nil
 		}
+		f.skipping = gtid.Coordinates{}
 	}
 	f.heartbeatAt(at)
 	if err := f.recheck.contradicts(f.end, f.stream.sentAfter()); err != nil {

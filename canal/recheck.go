@@ -20,6 +20,9 @@ type recheck struct {
 const (
 	recheckPulses  = 60 // heartbeats between two
 	recheckTimeout = 2 * time.Second
+	// unsent is how long a commit may be in the binlog, and not be sent: until the
+	// disk has it.
+	unsent = 5 * time.Second
 )
 
 // again makes the next recheck due some time from now.
@@ -71,7 +74,7 @@ func (f *Follower) recheckSource(ctx context.Context) error {
 // send behind what is applied, and had told of more before. Connected anew, it will
 // tell why.
 func (r *recheck) contradicts(applied gtid.Coordinates, said time.Time) error {
-	if r.end.File == "" || r.end.Offset > maxOffset || !said.After(r.asked) || applied.Reaches(r.end) {
+	if r.end.File == "" || r.end.Offset > maxOffset || !said.After(r.asked.Add(unsent)) || applied.Reaches(r.end) {
 		return nil
 	}
 	return fmt.Errorf("the source sends nothing behind %s, though its binlog ends at %s", applied, r.end)

@@ -32,7 +32,7 @@ var refused = []struct {
 	{"purged", gtid.MySQL, true, first, "purged", reasonLost},
 
 	{"beyond the end", gtid.File, false, func(p *positions) string { return p.file() + ":900000000" }, "position", reasonLost},
-	{"amid an event", gtid.File, false, func(p *positions) string { return p.file() + ":41" }, "1236", reasonServer},
+	{"amid an event", gtid.File, false, func(p *positions) string { return p.file() + ":41" }, "1236", reasonDamaged},
 	{"purged", gtid.File, true, first, "Could not find first log file name", reasonLost},
 }
 

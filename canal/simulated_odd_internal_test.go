@@ -229,7 +229,7 @@ var refusals = []struct {
 	{errMasterFatal, "Replica has more GTIDs than the source has, using the source's SERVER_UUID.", reasonServer},
 	{errMasterFatal, "Could not find first log file name in binary log index file", reasonLost},
 	{errMasterFatal, "Client requested source to start replication from impossible position; the first event 'bin.000001' at 4", reasonLost},
-	{errMasterFatal, "log event entry exceeded max_allowed_packet; Increase max_allowed_packet on source", reasonServer},
+	{errMasterFatal, "log event entry exceeded max_allowed_packet; Increase max_allowed_packet on source", reasonDamaged},
 	{errMasterFatal, "A replica with the same server_uuid/server_id as this replica has connected to the source", reasonDuplicate},
 	{errReplicaSameID, "A slave with the same server_uuid/server_id as this slave has connected to the master", reasonDuplicate},
 	{1053, "Server shutdown in progress", reasonServer},

@@ -46,6 +46,9 @@ func TestViewsAmidXA(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.tracker.Set(applied)
+		if f.end, err = f.server.binlogEnd(ctx, f.rescans.conn); err != nil {
+			t.Fatal(err)
+		}
 		xid, _ := statement.NewXID(1, []byte("x"), nil)
 		if unsure, err := open(); err != nil || unsure[xid.String()] != isMaria || len(unsure) > 1 {
 			t.Errorf("the view is unsure of %v: %v", unsure, err)
