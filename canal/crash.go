@@ -53,7 +53,7 @@ func (f *Follower) checkClosed(ctx context.Context) error {
 		return nil
 	}
 	ours := f.tracker.Position()
-	err := f.readByName(ctx, f.end, func(a *assembler, e binlog.Event) (bool, error) {
+	err := f.readByName(ctx, f.end, f.o.UUID, func(a *assembler, e binlog.Event) (bool, error) {
 		if e.Type == binlog.TypeFormatDescription {
 			if err := (fileBegin{a.file, a.begun}).follows(f.begin); err != nil {
 				return false, err
@@ -67,6 +67,9 @@ func (f *Follower) checkClosed(ctx context.Context) error {
 	status, asked := f.server.binlogStatus(ctx, f.db)
 	if asked != nil {
 		return asked
+	}
+	if status.end.Reaches(f.end) && isUnreadable(err) {
+		return err
 	}
 	if status.end.File == f.end.File || !status.end.Reaches(f.end) {
 		return &lostError{fmt.Errorf("the source has begun its binlogs anew, or lost some: it is at %s: %w", status.end, err)}
@@ -84,18 +87,29 @@ func (f *Follower) confirmCrash(ctx context.Context, err error) error {
 	if !ok || f.skipping.File == "" || unclosed.end.Reaches(f.skipping) {
 		return err
 	}
-	return f.readByName(ctx, unclosed.end, func(a *assembler, _ binlog.Event) (bool, error) {
+	return f.readByName(ctx, unclosed.end, besides(f.o.UUID), func(a *assembler, _ binlog.Event) (bool, error) {
 		return a.file != unclosed.end.File, nil
 	})
 }
 
+// besides returns another UUID than ours: MySQL ends a stream when another one of the
+// same UUID begins.
+func besides(uuid string) string {
+	if last := len(uuid) - 1; uuid[last] != '0' {
+		return uuid[:last] + "0"
+	}
+	return uuid[:len(uuid)-1] + "1"
+}
+
 // readByName reads the binlog from a place on as if there were no GTIDs, to its end or
-// until it is enough.
-func (f *Follower) readByName(ctx context.Context, from gtid.Coordinates, enough func(*assembler, binlog.Event) (bool, error)) error {
+// until it is enough, as a replica of that UUID.
+func (f *Follower) readByName(ctx context.Context, from gtid.Coordinates, uuid string, enough func(*assembler, binlog.Event) (bool, error)) error {
 	if from.Offset > maxOffset { // where nobody can be asked to begin
 		from.Offset = firstEvent
 	}
-	stream, err := openStream(ctx, &f.o, f.server, gtid.Position{Kind: gtid.File, File: from}, f.heartbeat, endAtEnd)
+	o := f.o
+	o.UUID = uuid
+	stream, err := openStream(ctx, &o, f.server, gtid.Position{Kind: gtid.File, File: from}, f.heartbeat, endAtEnd)
 	if err != nil {
 		return err
 	}

@@ -98,13 +98,19 @@ func (f *Follower) breakOff(err error) error {
 	return nil
 }
 
+// foundPlace notes that the source sends what follows our position.
+func (f *Follower) foundPlace() {
+	f.retry.Reset()
+	f.missing = time.Time{}
+}
+
 // heartbeatCame takes the source's word that it has nothing more to send.
 func (f *Follower) heartbeatCame(e binlog.Event) error {
 	h, err := e.Heartbeat()
 	if err != nil {
 		return f.breakOff(err)
 	}
-	f.retry.Reset()
+	f.foundPlace()
 	at := gtid.Coordinates{File: h.File, Offset: h.Position}
 	if f.assembler.open || len(f.marks) > 0 {
 		return nil
@@ -158,7 +164,7 @@ func (f *Follower) heartbeatAt(at gtid.Coordinates) {
 
 // takeGroup adds the group that has just ended to the batch.
 func (f *Follower) takeGroup() {
-	f.retry.Reset()
+	f.foundPlace()
 	g := &f.assembler.group
 	if f.repeated(g.mark) {
 		return
@@ -300,6 +306,8 @@ func (f *Follower) explainStream(err error) error {
 	for _, part := range []string{
 		"not in the master's binlog", // MariaDB
 		"has more gtids than",        // MySQL
+		"i/o error reading",          // both
+		"decryption",                 // MySQL
 	} {
 		if strings.Contains(text, part) {
 			return f.waitForSource(err)
@@ -351,7 +359,7 @@ func reconnectReason(err error) string {
 	return reasonOther
 }
 
-// isUnreadable says that the source itself cannot read its binlog from our place on,
+// isUnreadable says that the source does not understand its binlog from our place on,
 // or an event there is larger than it may send (log_read_error_msg in
 // sql/rpl_source.cc and sql/sql_repl.cc, sql/binlog_reader.h). A place that is amid an
 // event of a binlog that was begun anew reads like that.
@@ -361,8 +369,7 @@ func isUnreadable(err error) bool {
 	}
 	text := strings.ToLower(err.Error())
 	return slices.ContainsFunc([]string{
-		"bogus data", "exceeded max_allowed_packet", "i/o error reading", "truncated in the middle of event",
-		"crc check", "checksum algorithm check", "decryption", "decrypt",
+		"bogus data", "exceeded max_allowed_packet", "truncated in the middle of event", "crc check", "checksum algorithm check",
 	}, func(part string) bool { return strings.Contains(text, part) })
 }
 

@@ -69,3 +69,24 @@ func TestSourceThatStaysBehind(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnedTransactions reads gtid_owned as servers print it.
+func TestOwnedTransactions(t *testing.T) {
+	const ours, other = "3e11fa47-71ca-11e1-9e33-c80aa9429562", "12345678-71ca-11e1-9e33-c80aa9429562"
+	for owned, want := range map[string]string{
+		"":                        "",
+		ours + ":5#12":            ours + ":5",
+		ours + ":5#12:7#13:9#1#2": ours + ":5," + ours + ":7," + ours + ":9",
+		other + ":5#12":           "",
+		other + ":5#12" + ours + ":7#13" + other + ":6#14":                ours + ":7",
+		ours + ":7#13" + other + ":6#14":                                  ours + ":7",
+		ours + ":7#13" + ours + ":tag:6#14" + other + ":tag:6#14":         ours + ":7," + ours + ":tag:6",
+		"3E11FA47-71CA-11E1-9E33-C80AA9429562" + ":7#13" + other + ":9#9": ours + ":7",
+	} {
+		if got := ownedBy(ours, owned); got != want {
+			t.Errorf("owned %q: %q, want %q", owned, got, want)
+		} else if _, err := gtid.ParsePosition(gtid.MySQL, got); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -46,7 +46,7 @@ func (f *Follower) recheckSource(ctx context.Context) error {
 		defer conn.Close()
 		s, err := identify(ctx, conn, f.o.Flavor)
 		if err == nil {
-			err = f.server.same(s.id, s.uuid)
+			err = f.server.same(s.id, s.instance())
 		}
 		if err != nil {
 			return err

@@ -32,7 +32,6 @@ func TestResetWhileFollowed(t *testing.T) {
 		}
 		k.wait("hear that the binlog is another one", func() bool { return k.follower.Status().Reconnects["position-lost"] > 0 })
 		k.exact()
-		k.doubted("f.a.b", "anew")
 		t.Logf("position before %s, and after %s", before, s.position(t))
 	})
 }

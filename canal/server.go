@@ -29,9 +29,9 @@ type server struct {
 // The variables that decide whether and how a source can be followed. Not every
 // server has each of them.
 var serverVariables = []string{
-	"binlog_format", "binlog_row_image", "binlog_row_metadata", "gtid_domain_id", "gtid_mode",
+	"binlog_format", "binlog_row_image", "binlog_row_metadata", "datadir", "gtid_domain_id", "gtid_mode", "hostname",
 	"innodb_native_foreign_keys", "log_bin", "log_replica_updates",
-	"log_slave_updates", "lower_case_table_names", "partial_revokes", "server_id", "server_uuid",
+	"log_slave_updates", "lower_case_table_names", "partial_revokes", "port", "server_id", "server_uuid",
 }
 
 // identify asks the source who it is.
@@ -84,23 +84,36 @@ func identify(ctx context.Context, q queryer, flavor string) (*server, error) {
 // checkSame says that a connection leads to the server that was identified: an
 // address may be that of several.
 func (s *server) checkSame(ctx context.Context, q queryer) error {
-	query := "SELECT @@global.server_id, ''"
-	if s.uuid != "" {
-		query = "SELECT @@global.server_id, @@global.server_uuid"
-	}
 	var id uint32
-	var uuid string
-	if err := q.QueryRowContext(ctx, query).Scan(&id, &uuid); err != nil {
+	var instance string
+	if err := q.QueryRowContext(ctx, s.whoQuery()).Scan(&id, &instance); err != nil {
 		return fmt.Errorf("ask the source who it is: %w", err)
 	}
-	return s.same(id, uuid)
+	return s.same(id, instance)
 }
 
-func (s *server) same(id uint32, uuid string) error {
-	if id != s.id || uuid != s.uuid {
-		return fmt.Errorf("the address led to two servers, first to server_id %d %s, then to %d %s", s.id, s.uuid, id, uuid)
+// whoQuery asks a server for what same compares. The servers of a MariaDB cluster may
+// share a server_id.
+func (s *server) whoQuery() string {
+	if s.uuid != "" {
+		return "SELECT @@global.server_id, @@global.server_uuid"
+	}
+	return "SELECT @@global.server_id, CONCAT_WS(' ', @@global.hostname, @@global.port, @@global.datadir)"
+}
+
+func (s *server) same(id uint32, instance string) error {
+	if id != s.id || instance != s.instance() {
+		return fmt.Errorf("the address led to two servers, first to server_id %d %s, then to %d %s", s.id, s.instance(), id, instance)
 	}
 	return nil
+}
+
+// instance tells a server from others while it runs.
+func (s *server) instance() string {
+	if s.uuid != "" {
+		return s.uuid
+	}
+	return strings.Join([]string{s.variables["hostname"], s.variables["port"], s.variables["datadir"]}, " ")
 }
 
 // clockSkew returns how far the source's clock, asked between two times of
@@ -273,9 +286,9 @@ func (s *server) executed(ctx context.Context, q queryer) (gtid.Position, error)
 
 // has returns the position of everything that the source has, though it may not
 // show it yet, on servers with GTIDs. With semi-synchronous replication MySQL sends
-// a transaction, and waits for a replica to have it before it is executed: as long
-// as that takes, it is one of those owned. MariaDB may have replicated domains, or
-// come with them, of which its binlog has nothing.
+// a transaction of its own, and waits for a replica to have it before it is executed:
+// as long as that takes, it is one of those owned. MariaDB may come with domains of
+// which its binlog has nothing.
 func (s *server) has(ctx context.Context, q queryer) (gtid.Position, error) {
 	query := "SELECT @@global.gtid_owned" // first: what leaves it is executed then
 	if s.kind == gtid.Maria {
@@ -285,7 +298,10 @@ func (s *server) has(ctx context.Context, q queryer) (gtid.Position, error) {
 	if err := q.QueryRowContext(ctx, query).Scan(&text); err != nil {
 		return gtid.Position{}, fmt.Errorf("ask the source for its transactions: %w", err)
 	}
-	more, err := gtid.ParsePosition(s.kind, owner.ReplaceAllString(text, ""))
+	if s.kind == gtid.MySQL {
+		text = ownedBy(s.uuid, text)
+	}
+	more, err := gtid.ParsePosition(s.kind, text)
 	if err != nil {
 		return gtid.Position{}, err
 	}
@@ -298,8 +314,33 @@ func (s *server) has(ctx context.Context, q queryer) (gtid.Position, error) {
 	return position, nil
 }
 
-// owner is what gtid_owned tells behind each number: #, and the session's id.
-var owner = regexp.MustCompile(`#[0-9]+`)
+// ownedBy returns the transactions of a server among those of gtid_owned, as a GTID
+// set. Each number has # and the session's id behind it, and nothing stands between
+// the last of them and the next server (Owned_gtids::to_string in sql/rpl_gtid_owned.cc).
+func ownedBy(uuid, owned string) string {
+	var set []string
+	servers := uuids.FindAllStringIndex(owned, -1)
+	for i, at := range servers {
+		end := len(owned)
+		if i+1 < len(servers) {
+			end = servers[i+1][0]
+		}
+		if !strings.EqualFold(owned[at[0]:at[1]], uuid) {
+			continue
+		}
+		tag := ""
+		for part := range strings.SplitSeq(owned[at[1]:end], ":") {
+			if number, _, ok := strings.Cut(part, "#"); ok {
+				set = append(set, uuid+tag+":"+number)
+			} else if part != "" {
+				tag = ":" + part
+			}
+		}
+	}
+	return strings.Join(set, ",")
+}
+
+var uuids = regexp.MustCompile(`[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}`)
 
 // committed returns the position of everything that the source has committed.
 func (s *server) committed(ctx context.Context, q queryer) (gtid.Position, error) {

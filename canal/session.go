@@ -192,7 +192,6 @@ func (f *Follower) checkPosition(ctx context.Context, q queryer, s *server) erro
 	if !theirs.Covers(ours) {
 		return f.waitForSource(fmt.Errorf("the source lacks transactions that are applied here: it has %s", theirs))
 	}
-	f.missing = time.Time{}
 	if s.kind != gtid.MySQL {
 		return nil // MariaDB tells when the stream is asked for
 	}

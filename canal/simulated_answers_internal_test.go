@@ -26,7 +26,7 @@ func (s *simulated) answer(query string) (names []string, rows [][]any, err erro
 	case strings.HasPrefix(query, "SELECT @@global.server_id, @@global.server_uuid"):
 		return of("id", "uuid"), one("7", simulatedUUID), nil
 	case strings.HasPrefix(query, "SELECT @@global.server_id"):
-		return of("id", "uuid"), one("7", ""), nil
+		return of("id", "instance"), one("7", "h 1 d"), nil
 	case strings.HasPrefix(query, "SHOW BINARY LOG STATUS"):
 		return of("File", "Position", "Binlog_Do_DB", "Binlog_Ignore_DB"), one(end.File, fmt.Sprint(end.Offset), "", ""), nil
 	case strings.HasPrefix(query, "SELECT @@global.gtid_purged"):
@@ -53,7 +53,8 @@ func (s *simulated) variables() [][]any {
 		{"log_bin", "ON"}, {"binlog_format", "ROW"}, {"binlog_row_image", "FULL"}, {"server_id", "7"}, {"lower_case_table_names", "0"},
 	}
 	if s.kind == gtid.Maria {
-		return append(rows, []any{"gtid_domain_id", "0"}, []any{"log_slave_updates", "ON"})
+		return append(rows, []any{"gtid_domain_id", "0"}, []any{"log_slave_updates", "ON"},
+			[]any{"hostname", "h"}, []any{"port", "1"}, []any{"datadir", "d"})
 	}
 	return append(rows, []any{"gtid_mode", "ON"}, []any{"server_uuid", simulatedUUID},
 		[]any{"log_replica_updates", "ON"}, []any{"innodb_native_foreign_keys", s.nativeKeys()})

@@ -38,8 +38,8 @@ type snapshot struct {
 	start     gtid.Position
 	seen      gtid.Position // as the groups of the stream are held against it: a place in the binlog of MariaDB
 	converged gtid.Position
-	from      gtid.Position    // MariaDB only: seen, or a little before, where start is
-	sure      gtid.Position    // MariaDB only: it has what was committed by XA up to here, seen or a little before,
+	from      gtid.Position    // all up to here is in it for certain: seen, or a little before on MariaDB, where start is
+	sure      gtid.Position    // it has what was committed by XA up to here, seen or a little before on MariaDB,
 	unsure    map[string]bool  // but for these XA transactions, see limbo.go
 	end       gtid.Coordinates // of start, or later, in the binlog; unknown without GTIDs
 	tables    []*snapshotTable
@@ -100,8 +100,10 @@ func openSnapshot(ctx context.Context, db *sql.DB, s *server, tables []*snapshot
 	if view.seen.Kind == gtid.None {
 		view.seen = view.start
 	}
-	if view.converged.Kind == gtid.None {
-		view.converged = view.seen
+	for _, p := range []*gtid.Position{&view.converged, &view.from, &view.sure} {
+		if p.Kind == gtid.None {
+			*p = view.seen
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the snapshot: %w", err)

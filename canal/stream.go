@@ -149,11 +149,7 @@ func requestBinlog(conn *client.Conn, o *Options, s *server, from gtid.Position,
 // checkSameServer says whether the connection leads to the server that was
 // checked: behind one address there may be several.
 func checkSameServer(conn *client.Conn, s *server) error {
-	query := "SELECT @@global.server_id, ''"
-	if s.uuid != "" {
-		query = "SELECT @@global.server_id, @@global.server_uuid"
-	}
-	result, err := conn.Execute(query)
+	result, err := conn.Execute(s.whoQuery())
 	if err != nil {
 		return fmt.Errorf("ask the source who it is: %w", err)
 	}
@@ -162,11 +158,11 @@ func checkSameServer(conn *client.Conn, s *server) error {
 	if err != nil {
 		return err
 	}
-	uuid, err := result.GetString(0, 1)
+	instance, err := result.GetString(0, 1)
 	if err != nil {
 		return err
 	}
-	return s.same(uint32(id), uuid)
+	return s.same(uint32(id), instance)
 }
 
 // register makes the source take us for a replica. Its refusal reads like that of
