@@ -12,17 +12,17 @@ import (
 // binlogs were begun anew (RESET MASTER) while it sent them goes on to send
 // heartbeats of a file that is gone. Its clock may be set, too.
 type recheck struct {
-	due   time.Time        // zero before there is a stream
-	asked time.Time        // when the answer came
-	end   gtid.Coordinates // of its binlog, as it told then; empty if unknown
+	due  time.Time        // zero before there is a stream
+	end  gtid.Coordinates // of its binlog, as it told last; empty if unknown
+	sent time.Time        // by when it must have sent that, or say so
 }
 
 const (
 	recheckPulses  = 60 // heartbeats between two
 	recheckTimeout = 2 * time.Second
-	// unsent is how long a commit may be in the binlog, and not be sent: until the
-	// disk has it.
-	unsent = 5 * time.Second
+	// unsentPulses is for how many a commit may be in the binlog, and not be sent:
+	// until the disk has it.
+	unsentPulses = 5
 )
 
 // again makes the next recheck due some time from now.
@@ -56,14 +56,14 @@ func (f *Follower) recheckSource(ctx context.Context) error {
 			return err
 		}
 		f.server.skew = s.skew
-		f.recheck.asked, f.recheck.end = time.Now(), status.end
+		f.recheck.end, f.recheck.sent = status.end, time.Now().Add(unsentPulses*f.heartbeat)
 		return nil
 	}()
 	if err != nil {
 		f.logger.Debug("the source could not be asked again", "error", err)
 		return nil
 	}
-	if end := f.recheck.end; f.end.File != "" && !end.Reaches(f.end) {
+	if end := f.recheck.end; f.end.File != "" && f.end.Offset <= maxOffset && !end.Reaches(f.end) {
 		return &lostError{fmt.Errorf("the source has begun its binlogs anew (RESET MASTER, or RESET BINARY LOGS AND GTIDS): "+
 			"it is at %s, and was at %s", end, f.end)}
 	}
@@ -74,7 +74,7 @@ func (f *Follower) recheckSource(ctx context.Context) error {
 // send behind what is applied, and had told of more before. Connected anew, it will
 // tell why.
 func (r *recheck) contradicts(applied gtid.Coordinates, said time.Time) error {
-	if r.end.File == "" || r.end.Offset > maxOffset || !said.After(r.asked.Add(unsent)) || applied.Reaches(r.end) {
+	if r.end.File == "" || r.end.Offset > maxOffset || !said.After(r.sent) || applied.Reaches(r.end) {
 		return nil
 	}
 	return fmt.Errorf("the source sends nothing behind %s, though its binlog ends at %s", applied, r.end)
