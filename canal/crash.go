@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kithdb/kith/canal/binlog"
@@ -68,8 +69,12 @@ func (f *Follower) checkClosed(ctx context.Context) error {
 	if asked != nil {
 		return asked
 	}
-	if status.end.Reaches(f.end) && isUnreadable(err) {
+	switch {
+	case !status.end.Reaches(f.end):
+	case isUnreadable(err):
 		return err
+	case isAwaited(err):
+		return f.waitForSource(err)
 	}
 	if status.end.File == f.end.File || !status.end.Reaches(f.end) {
 		return &lostError{fmt.Errorf("the source has begun its binlogs anew, or lost some: it is at %s: %w", status.end, err)}
@@ -95,10 +100,10 @@ func (f *Follower) confirmCrash(ctx context.Context, err error) error {
 // besides returns another UUID than ours: MySQL ends a stream when another one of the
 // same UUID begins.
 func besides(uuid string) string {
-	if last := len(uuid) - 1; uuid[last] != '0' {
-		return uuid[:last] + "0"
+	if rest, ok := strings.CutPrefix(uuid, "f"); ok {
+		return "e" + rest
 	}
-	return uuid[:len(uuid)-1] + "1"
+	return "f" + uuid[1:]
 }
 
 // readByName reads the binlog from a place on as if there were no GTIDs, to its end or

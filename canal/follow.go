@@ -110,7 +110,6 @@ func (f *Follower) heartbeatCame(e binlog.Event) error {
 	if err != nil {
 		return f.breakOff(err)
 	}
-	f.foundPlace()
 	at := gtid.Coordinates{File: h.File, Offset: h.Position}
 	if f.assembler.open || len(f.marks) > 0 {
 		return nil
@@ -125,6 +124,7 @@ func (f *Follower) heartbeatCame(e binlog.Event) error {
 		}
 		f.skipping = gtid.Coordinates{}
 	}
+	f.foundPlace()
 	f.heartbeatAt(at)
 	if err := f.recheck.contradicts(f.end, f.stream.sentAfter()); err != nil {
 		return err
@@ -285,11 +285,7 @@ func (e *lostError) Unwrap() error { return e.error }
 // explainStream tells what an error of the stream means. The number 1236 alone
 // says nothing: the texts differ (sql/rpl_source.cc, sql/sql_repl.cc).
 func (f *Follower) explainStream(err error) error {
-	if !isServerError(err, errMasterFatal) {
-		return err
-	}
-	text := strings.ToLower(err.Error())
-	for _, part := range []string{
+	if isFatal(err,
 		"purged",                           // both
 		"could not find gtid state",        // MariaDB
 		"diverged",                         // MariaDB
@@ -298,20 +294,11 @@ func (f *Follower) explainStream(err error) error {
 		"impossible position",              // both, by file
 		"client requested master to start", // both, by file
 		"client requested source to start", // MySQL 8.0.26 and later
-	} {
-		if strings.Contains(text, part) {
-			return &lostError{err}
-		}
+	) {
+		return &lostError{err}
 	}
-	for _, part := range []string{
-		"not in the master's binlog", // MariaDB
-		"has more gtids than",        // MySQL
-		"i/o error reading",          // both
-		"decryption",                 // MySQL
-	} {
-		if strings.Contains(text, part) {
-			return f.waitForSource(err)
-		}
+	if isAwaited(err) {
+		return f.waitForSource(err)
 	}
 	return err
 }
@@ -359,18 +346,31 @@ func reconnectReason(err error) string {
 	return reasonOther
 }
 
+// isAwaited says that the source may send us its binlog some time later.
+func isAwaited(err error) bool {
+	return isFatal(err,
+		"not in the master's binlog", // MariaDB
+		"has more gtids than",        // MySQL
+		"i/o error reading",          // both
+		"decryption",                 // MySQL
+	)
+}
+
 // isUnreadable says that the source does not understand its binlog from our place on,
 // or an event there is larger than it may send (log_read_error_msg in
 // sql/rpl_source.cc and sql/sql_repl.cc, sql/binlog_reader.h). A place that is amid an
 // event of a binlog that was begun anew reads like that.
 func isUnreadable(err error) bool {
+	return isFatal(err, "bogus data", "exceeded max_allowed_packet", "truncated in the middle of event", "crc check", "checksum algorithm check")
+}
+
+// isFatal says that the source cannot send its binlog, with one of the texts.
+func isFatal(err error, texts ...string) bool {
 	if !isServerError(err, errMasterFatal) {
 		return false
 	}
-	text := strings.ToLower(err.Error())
-	return slices.ContainsFunc([]string{
-		"bogus data", "exceeded max_allowed_packet", "truncated in the middle of event", "crc check", "checksum algorithm check",
-	}, func(part string) bool { return strings.Contains(text, part) })
+	said := strings.ToLower(err.Error())
+	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(said, text) })
 }
 
 // isDuplicate says that the source gave our place to another replica with the

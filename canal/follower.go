@@ -70,7 +70,8 @@ type Follower struct {
 	retryAt   time.Time
 	damagedAt string           // the position after which the binlog came damaged last
 	damaged   int              // how often it did
-	missing   time.Time        // since when the source has lacked what we have applied
+	missing   time.Time        // since when the source has lacked what we have applied, or cannot read it
+	missed    time.Time        // when it was seen last that it does
 	skipping  gtid.Coordinates // up to here the source may pass over what we have, MySQL with GTIDs only
 	skipped   time.Time        // when it may have done so last
 	recheck   recheck

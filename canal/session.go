@@ -54,6 +54,9 @@ func (f *Follower) connect(ctx context.Context) error {
 		f.doubtUnfinished()
 		f.begin, f.end = fileBegin{}, gtid.Coordinates{} // another server's binlog
 		f.unsettled = true                               // and its commits
+	} else if was != nil && was.variables != nil && was.instance() != s.instance() {
+		f.doubtUnfinished() // another node, or the same one that was moved: its binlog tells
+		f.unsettled = true
 	}
 	f.assembler.fold, f.assembler.named = s.foldsNames(), s.namesColumns()
 	first := !f.checked
@@ -211,10 +214,12 @@ func (f *Follower) checkPosition(ctx context.Context, q queryer, s *server) erro
 
 // waitForSource gives a source that lacks what we have some time to catch up.
 func (f *Follower) waitForSource(err error) error {
-	if f.missing.IsZero() {
-		f.missing = time.Now()
+	now := time.Now()
+	if f.missing.IsZero() || now.Sub(f.missed) > grace {
+		f.missing = now
 	}
-	if time.Since(f.missing) < grace {
+	f.missed = now
+	if now.Sub(f.missing) < grace {
 		return err
 	}
 	f.missing = time.Time{}

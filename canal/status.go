@@ -71,12 +71,10 @@ type freshness struct {
 	stage     Stage
 	err       string
 	server    *server
-	current   bool          // the source has said that nothing is left, and nothing came since
-	said      time.Time     // when it did, or before
-	once      bool          // it was caught up with since the start
-	at        time.Time     // up to which, by our clock, the index has everything
-	future    int           // stamps from the future, since there was another
-	ahead     time.Duration // the least that they were
+	current   bool      // the source has said that nothing is left, and nothing came since
+	said      time.Time // when it did, or before
+	once      bool      // it was caught up with since the start
+	at        time.Time // up to which, by our clock, the index has everything
 	heard     time.Time
 	moved     time.Time
 	reconnect map[string]uint64
@@ -135,27 +133,16 @@ func (f *freshness) backlog() {
 // applied notes that everything up to a transaction is in the index, which the
 // source committed at that time of our clock. Drained says that nothing that
 // the source sent is left to apply. A stamp from the future (SET timestamp, or the
-// source's clock was set) says nothing of when that was, unless all are: then the
-// clock of a server before the source is ahead of the source's.
+// source's clock was set) says nothing of when that was.
 func (f *freshness) applied(committed, now time.Time, drained bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.heard, f.moved, f.current = now, now, false
-	excess := committed.Sub(now)
-	switch {
-	case excess <= skewSlack:
-		f.future = 0
-		committed = now.Add(min(excess, 0))
-	case !drained:
+	if committed.After(now.Add(skewSlack)) {
 		return
-	default:
-		if f.future == 0 || excess < f.ahead {
-			f.ahead = excess
-		}
-		if f.future++; f.future < manyFuture {
-			return
-		}
-		committed = committed.Add(-f.ahead - time.Second) // most stamps are in whole seconds
+	}
+	if committed.After(now) {
+		committed = now
 	}
 	if committed.After(f.at) {
 		f.at = committed
@@ -163,12 +150,8 @@ func (f *freshness) applied(committed, now time.Time, drained bool) {
 	f.once = f.once || drained && now.Sub(committed) < behind
 }
 
-const (
-	// skewSlack is how far the source's clock may be ahead of what we know of it.
-	skewSlack = 250 * time.Millisecond
-	// manyFuture is how many stamps from the future, and no other, are a clock's.
-	manyFuture = 20
-)
+// skewSlack is how far the source's clock may be ahead of what we know of it.
+const skewSlack = 250 * time.Millisecond
 
 // enter notes a stage, and why it is not Following.
 func (f *freshness) enter(s Stage, err error) {

@@ -2,7 +2,6 @@ package canal
 
 import (
 	"encoding/binary"
-	"math"
 	"testing"
 	"time"
 
@@ -34,15 +33,8 @@ func TestLag(t *testing.T) {
 		{"one from the future", func() { f.applied(at(500), at(13), true) }, 14, 2.25},
 		{"one from a clock that is a little ahead", func() { f.applied(at(13.125), at(13), true) }, 14, 1},
 		{"a heartbeat after it", func() { f.idle(at(15), at(15)) }, 15, 0},
-		{"a clock that is ahead", func() {
-			for i := range 30 {
-				now := 15.25 + float64(i)/8
-				f.applied(at(math.Floor(now+10)), at(now), true)
-			}
-		}, 18.875, 1},
-		{"it is set", func() { f.idle(at(19), at(19)); f.applied(at(19), at(19.5), true) }, 19.5, 0.5},
-		{"a large transaction comes in", func() { f.backlog(); f.hear(at(20)) }, 20, 1},
-		{"it is applied", func() { f.applied(at(16), at(21), true) }, 21, 2},
+		{"a large transaction comes in", func() { f.backlog(); f.hear(at(20)) }, 20, 5},
+		{"it is applied", func() { f.applied(at(16), at(21), true) }, 21, 5},
 		{"a heartbeat, at last", func() { f.idle(at(22), at(22)) }, 22, 0},
 		{"not following any more", func() { f.enter(Connecting, errSilent) }, 22, 0},
 		{"for longer", func() {}, 23, 1},

@@ -57,7 +57,7 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 		}
 		switch {
 		case unfit[r] == nil:
-		case r.state == indexer.Loading && !f.checked && !r.link:
+		case r.state == indexer.Loading && !f.checked && !f.serving() && !r.link:
 			faults = append(faults, unfit[r])
 		case r.state != indexer.Halted:
 			f.halt(r, unfit[r])

@@ -61,7 +61,7 @@ func (f *Follower) doubtUnfinished() {
 // lose gives up the position. All relations are in doubt.
 func (f *Follower) lose(reason error) {
 	f.logger.Error("the position is lost: all relations are read again", "position", f.tracker.String(), "reason", reason)
-	f.started = false
+	f.started, f.missing = false, time.Time{}
 	clear(f.assembler.tables)
 	clear(f.assembler.prepared)
 	for _, r := range f.assembler.follows {
@@ -111,7 +111,7 @@ func (f *Follower) halt(r *follow, fault error) {
 		f.logger.Warn("rows cannot be followed over several levels: tables are read again instead", "link", r.Name, "reason", reason)
 		return
 	}
-	f.logger.Error("relation is halted: it is no longer followed, and its answers say so", "relation", r.Name, "reason", reason)
+	f.logger.Error("relation is halted: it is no longer followed", "relation", r.Name, "reason", reason)
 }
 
 // told returns a reason with its table and place.

@@ -159,6 +159,17 @@ func (l *ledger) checkRelation(path string, r Relation) {
 	}
 }
 
+func (l *ledger) checkFilters(relations []Relation, check func(where string) error) {
+	for i, r := range relations {
+		if r.Where == "" {
+			continue
+		}
+		if err := check(r.Where); err != nil {
+			l.fault(fmt.Sprintf("relations[%d].where", i), strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
+	}
+}
+
 func (l *ledger) checkTable(path, name string) {
 	const form = "write schema.table"
 	if !l.require(path, name, form) {

@@ -26,22 +26,25 @@ const maxFile = 16 << 20
 // of os.Environ. An empty path means ./kith.yaml, else /etc/kith/kith.yaml,
 // else no file: the environment alone. The error is Faults unless the file
 // cannot be read.
-func Load(path string, env []string) (*Config, error) {
+//
+// checkWhere tells what is wrong with a relation's where, which is text to this
+// package.
+func Load(path string, env []string, checkWhere ...func(where string) error) (*Config, error) {
 	if path == "" {
 		path = locate(localFile, systemFile)
 	}
 	if path == "" {
-		return load("", nil, env)
+		return load("", nil, env, checkWhere...)
 	}
 	text, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	return load(path, text, env)
+	return load(path, text, env, checkWhere...)
 }
 
 // load is Load for the text of the file at path. An empty path means no file.
-func load(path string, text []byte, env []string) (*Config, error) {
+func load(path string, text []byte, env []string, checkWhere ...func(string) error) (*Config, error) {
 	l := newLedger(cmp.Or(path, "environment (no "+localFile+" and no "+systemFile+")"))
 	file := map[string]any{}
 	if path != "" {
@@ -57,6 +60,9 @@ func load(path string, text []byte, env []string) (*Config, error) {
 		return nil, err
 	}
 	l.check(cfg)
+	for _, check := range checkWhere {
+		l.checkFilters(cfg.Relations, check)
+	}
 	if err := l.err(); err != nil {
 		return nil, err
 	}

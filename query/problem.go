@@ -65,9 +65,13 @@ func unknownRelation(name string) *problem {
 		"no relation is named %.64q; GET /v1/relations lists those there are", name)
 }
 
-func badKey(key string) *problem {
+func badKey(key string, text bool) *problem {
+	hint := ""
+	if text {
+		hint = ", or texts behind /-?text="
+	}
 	return newProblem("bad-key", "Bad key", http.StatusBadRequest,
-		"%.64q is not a key; keys are integers from 0 to 18446744073709551615", key)
+		"%.64q is not a key; keys are integers from 0 to 18446744073709551615%s", key, hint)
 }
 
 func badParameter(format string, args ...any) *problem {
@@ -84,7 +88,7 @@ func notAcceptable(offers []format) *problem {
 }
 
 func relationNotReady(name string) *problem {
-	return notReady("relation %s is still in its first snapshot; ask again later, /v1/status shows how it stands", name)
+	return notReady("the table of relation %s has not been read yet; ask again later, /v1/status shows how it stands", name)
 }
 
 func notReady(format string, args ...any) *problem {

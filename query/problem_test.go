@@ -32,6 +32,18 @@ func TestProblems(t *testing.T) {
 			slug: "unknown-route", title: "Unknown route",
 			detail: `there is nothing at \"/v1/relations/followers/42/contains/7\"; / lists where to start`,
 		}, {
+			name: "empty key", target: "/v1/relations/followers//count", status: 404,
+			slug: "unknown-route", title: "Unknown route",
+			detail: `there is nothing at \"/v1/relations/followers//count\"; / lists where to start`,
+		}, {
+			name: "way up", target: "/v1/relations/followers/../followers/42", status: 404,
+			slug: "unknown-route", title: "Unknown route",
+			detail: `there is nothing at \"/v1/relations/followers/../followers/42\"; / lists where to start`,
+		}, {
+			name: "slash at the end", target: few + "/", status: 404,
+			slug: "unknown-route", title: "Unknown route",
+			detail: `there is nothing at \"/v1/relations/followers/42/\"; / lists where to start`,
+		}, {
 			name: "long route", target: "/" + strings.Repeat("x", 200), status: 404,
 			slug: "unknown-route", title: "Unknown route",
 			detail: `there is nothing at \"/` + strings.Repeat("x", 63) + `\"; / lists where to start`,
@@ -76,12 +88,12 @@ func TestProblems(t *testing.T) {
 		}, {
 			name: "loading", target: "/v1/relations/loading/42", status: 503, state: "loading",
 			slug: "not-ready", title: "Not ready",
-			detail:        `relation loading is still in its first snapshot; ask again later, /v1/status shows how it stands`,
+			detail:        `the table of relation loading has not been read yet; ask again later, /v1/status shows how it stands`,
 			retryAfterSec: "5",
 		}, {
 			name: "loading, contains", target: "/v1/relations/loading/42/contains?value=1", status: 503, state: "loading",
 			slug: "not-ready", title: "Not ready",
-			detail:        `relation loading is still in its first snapshot; ask again later, /v1/status shows how it stands`,
+			detail:        `the table of relation loading has not been read yet; ask again later, /v1/status shows how it stands`,
 			retryAfterSec: "5",
 		}, {
 			name: "parameter of a later version", target: few + "?min_position=0-1-5", status: 400,

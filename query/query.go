@@ -13,6 +13,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"path"
 	"sync"
 	"time"
 
@@ -112,6 +113,7 @@ type Handler struct {
 	writeTimeout time.Duration
 
 	mux     *http.ServeMux
+	unknown http.Handler // of routes that do not exist
 	metrics *metrics
 	origins *http.CrossOriginProtection
 	outputs sync.Pool           // of *output
@@ -160,7 +162,14 @@ func New(options Options) *Handler {
 }
 
 // ServeHTTP implements http.Handler.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	clean := path.Clean(r.URL.Path)
+	if r.URL.Path != clean && r.URL.Path != clean+"/" { // the mux would redirect to what may be another route
+		h.unknown.ServeHTTP(w, r)
+		return
+	}
+	h.mux.ServeHTTP(w, r)
+}
 
 // route registers every route, and what answers when none fits.
 func (h *Handler) route(registry *prometheus.Registry) {
@@ -176,5 +185,5 @@ func (h *Handler) route(registry *prometheus.Registry) {
 	h.handle(http.MethodGet, "/readyz", h.whole(h.readyz))
 	h.handle(http.MethodGet, "/metrics", h.exposition(registry))
 	h.handle(http.MethodGet, "/{$}", h.whole(front))
-	h.handle("", "/", func(_ *answer, r *http.Request) *problem { return unknownRoute(r.URL.Path) })
+	h.unknown = h.handle("", "/", func(_ *answer, r *http.Request) *problem { return unknownRoute(r.URL.Path) })
 }

@@ -11,14 +11,14 @@ import (
 // must not have written anything then.
 type action func(a *answer, r *http.Request) *problem
 
-// handle registers act for pattern. An empty method means all of them: then
-// the pattern is the one of routes that do not exist.
+// handle registers act for pattern, and returns what answers there. An empty method
+// means all of them: then the pattern is the one of routes that do not exist.
 //
 // Patterns carry no method, so that a wrong one reaches us and not the mux,
 // which would answer in plain text.
-func (h *Handler) handle(method, pattern string, act action) {
+func (h *Handler) handle(method, pattern string, act action) http.Handler {
 	observe := h.metrics.route(pattern)
-	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := &answer{ResponseWriter: w}
 		begun := time.Now()
 		h.metrics.inFlight.Inc()
@@ -44,6 +44,8 @@ func (h *Handler) handle(method, pattern string, act action) {
 			h.fail(a, p)
 		}
 	})
+	h.mux.Handle(pattern, handler)
+	return handler
 }
 
 // checkForm returns what is wrong with a request for a route of that method.

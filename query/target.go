@@ -28,7 +28,7 @@ func (h *Handler) target(a *answer, r *http.Request) (target, *problem) {
 	t.place = r.PathValue("key")
 	if t.place != textPlace {
 		if t.key, err = strconv.ParseUint(t.place, 10, 64); err != nil {
-			return t, badKey(t.place)
+			return t, badKey(t.place, h.textKeys(t.relation))
 		}
 	}
 	t.state = h.index.State(t.relation)

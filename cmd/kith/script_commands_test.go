@@ -25,6 +25,7 @@ import (
 // scriptCommands are what the scripts can say beyond testscript's own.
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
+		"answers":   cmdAnswers,
 		"damage":    cmdDamage,
 		"expand":    cmdExpand,
 		"fails":     cmdFails,
@@ -239,6 +240,17 @@ func cmdSays(ts *testscript.TestScript, neg bool, args []string) {
 func cmdGet(ts *testscript.TestScript, neg bool, args []string) {
 	plain(ts, neg, args, 2, "get code path")
 	want(ts, http.MethodGet, args)
+}
+
+// cmdAnswers waits until the answer to GET matches.
+func cmdAnswers(ts *testscript.TestScript, neg bool, args []string) {
+	plain(ts, neg, args, 2, "answers path pattern")
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	(*ts.Value(runningKey{}).(**runningKith)).wait(ts, args[0]+" answers "+args[1], func() bool {
+		_, body := ask(ts, http.MethodGet, args[0])
+		return pattern.MatchString(body)
+	})
 }
 
 // cmdPost wants the code in answer to POST, and prints the body.

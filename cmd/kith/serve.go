@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kithdb/kith/canal/filter"
 	"github.com/kithdb/kith/config"
 )
 
@@ -36,16 +37,22 @@ func newServe(env []string) *cobra.Command {
 		Example: "  kith serve -c kith.yaml\n  KITH_SOURCE_PASSWORD_FILE=/run/secrets/kith kith serve",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := config.Load(file, env)
+			c, err := config.Load(file, env, func(where string) error {
+				_, err := filter.Parse(where)
+				return err
+			})
 			if err != nil {
 				return &usageError{err}
 			}
 			logger := newLogger(cmd.ErrOrStderr(), c.Log)
 			s, err := newService(c, logger)
-			if err != nil {
-				return err
+			if err == nil {
+				err = s.run(cmd.Context())
 			}
-			return s.run(cmd.Context())
+			if err != nil && c.Log.Format == config.LogJSON { // those who read the log read nothing else
+				logger.Error("ended", "error", err)
+			}
+			return err
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file` (default: ./kith.yaml, then /etc/kith/kith.yaml)")

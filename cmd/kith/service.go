@@ -100,14 +100,16 @@ func newService(c *config.Config, logger *slog.Logger) (_ *service, err error) {
 }
 
 func (s *service) listen(c *config.Config) (err error) {
+	var pair tls.Certificate
+	if c.HTTP.TLSCert != "" {
+		if pair, err = tls.LoadX509KeyPair(c.HTTP.TLSCert, c.HTTP.TLSKey); err != nil {
+			return &usageError{fmt.Errorf("http.tls_cert and http.tls_key: %w", err)}
+		}
+	}
 	if s.listener, err = query.Listen(c.HTTP.Listen, 0); err != nil {
 		return explainListen("http.listen", err)
 	}
 	if c.HTTP.TLSCert != "" {
-		pair, err := tls.LoadX509KeyPair(c.HTTP.TLSCert, c.HTTP.TLSKey)
-		if err != nil {
-			return fmt.Errorf("http.tls_cert and http.tls_key: %w", err)
-		}
 		s.listener = tls.NewListener(s.listener, &tls.Config{
 			MinVersion:   tls.VersionTLS12,
 			Certificates: []tls.Certificate{pair},
