@@ -2,6 +2,7 @@ package postings
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -128,4 +129,59 @@ func BenchmarkSeek(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N)*501_000/b.Elapsed().Seconds()/1e6, "M-values/s")
+}
+
+// BenchmarkLongList does to a list of 50 million values, and to lists of 14 values
+// that hold as many together, what is done most.
+func BenchmarkLongList(b *testing.B) {
+	const long, average, step = 50_000_000, 14, 80
+	rng := rand.New(rand.NewPCG(3, 3))
+	x := New()
+	l := x.Load(1 << 16)
+	for i := range uint64(long) {
+		l.Add(0, i*step+rng.Uint64N(step))
+	}
+	values := make([]uint64, average)
+	for key := range uint64(long / average) {
+		for i := range values {
+			values[i] = rng.Uint64N(long * step)
+		}
+		slices.Sort(values)
+		for _, v := range values {
+			l.Add(1+key, v)
+		}
+	}
+	l.Close()
+	for name, key := range map[string]func() uint64{
+		"long":    func() uint64 { return 0 },
+		"average": func() uint64 { return 1 + rng.Uint64N(long/average) },
+	} {
+		value := func() uint64 { return rng.Uint64N(long * step) }
+		b.Run("add/"+name, func(b *testing.B) {
+			changes := make([]Change, 256)
+			for b.Loop() {
+				for i := range changes {
+					changes[i] = Change{key(), value(), Add}
+				}
+				x.Apply(changes)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(changes)), "ns/change")
+		})
+		b.Run("contains/"+name, func(b *testing.B) {
+			for b.Loop() {
+				x.Contains(key(), value())
+			}
+		})
+		b.Run("page/"+name, func(b *testing.B) {
+			var page []uint64
+			for b.Loop() {
+				page = x.AppendValues(page[:0], key(), Page{After: value(), HasAfter: true, Limit: average})
+			}
+		})
+		b.Run("count/"+name, func(b *testing.B) {
+			for b.Loop() {
+				x.Count(key())
+			}
+		})
+	}
 }
