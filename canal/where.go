@@ -22,6 +22,13 @@ type where struct {
 	cells   []filter.Cell
 }
 
+// CheckWhere says what is wrong with the text of a Relation's Where, whatever its
+// table is.
+func CheckWhere(where string) error {
+	_, err := filter.Parse(where)
+	return err
+}
+
 // bindWhere binds the filter of a relation to the table, nil if it has none. It
 // extends the list of columns that are read.
 func (t *table) bindWhere(r *follow, ordinals []int) (*where, []int, error) {

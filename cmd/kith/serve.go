@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kithdb/kith/canal/filter"
+	"github.com/kithdb/kith/canal"
 	"github.com/kithdb/kith/config"
 )
 
@@ -37,10 +37,7 @@ func newServe(env []string) *cobra.Command {
 		Example: "  kith serve -c kith.yaml\n  KITH_SOURCE_PASSWORD_FILE=/run/secrets/kith kith serve",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := config.Load(file, env, func(where string) error {
-				_, err := filter.Parse(where)
-				return err
-			})
+			c, err := config.Load(file, env, canal.CheckWhere)
 			if err != nil {
 				return &usageError{err}
 			}
