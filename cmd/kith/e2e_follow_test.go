@@ -107,6 +107,7 @@ func TestKill9DuringRescans(t *testing.T) {
 		c.Checkpoint.Interval = time.Second
 		kith := s.start(t, c)
 		kith.catchUp()
+		kith.checkpoint() // else a kill may have the tables read for the first time
 		s.unlogged(t, "DELETE FROM follows WHERE follower_id % 50 = 0")
 		writer := s.churn(7)
 		writer.pace = pace
