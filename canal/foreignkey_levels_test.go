@@ -193,6 +193,32 @@ func TestForeignKeysOverLevelsInDoubt(t *testing.T) {
 	})
 }
 
+// TestTableOfALinkThatIsGivenUp alters a table that a link was of: it is read again
+// once, whatever rows come then.
+func TestTableOfALinkThatIsGivenUp(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE orgs (id INT PRIMARY KEY)",
+			"CREATE TABLE users (id INT PRIMARY KEY, org INT NOT NULL, name VARCHAR(50), UNIQUE KEY (org, id), FOREIGN KEY (org) REFERENCES orgs (id) ON DELETE CASCADE)",
+			"CREATE TABLE follows (a INT, b INT, PRIMARY KEY (a, b), CONSTRAINT of_user FOREIGN KEY (a) REFERENCES users (id) ON DELETE CASCADE)",
+			"INSERT INTO orgs VALUES (1), (2)", "INSERT INTO users VALUES (1, 1, 'a'), (2, 2, 'b')", "INSERT INTO follows VALUES (1, 2), (2, 1)")
+		k := s.follow(t, schema, "follows.a.b", "users.org.id")
+		k.linked()
+		s.run(t, schema, "INSERT INTO users VALUES (3, 1, 'c')", "ALTER TABLE follows DROP FOREIGN KEY of_user")
+		k.exact()
+		s.run(t, schema, "ALTER TABLE users MODIFY name VARCHAR(60)")
+		k.exact()
+		before := k.rescanned("users.org.id").Ended
+		for id := 10; id < 15; id++ {
+			s.run(t, schema, fmt.Sprintf("INSERT INTO users VALUES (%d, 2, 'd')", id))
+			k.exact()
+		}
+		if n := k.rescanned("users.org.id").Ended - before; n > 0 {
+			t.Errorf("the table was read again %d times, want that it is followed", n)
+		}
+	})
+}
+
 // clan are the tables of TestForeignKeysOverLevelsAtRandom.
 var clan = []string{
 	"CREATE TABLE top (id INT PRIMARY KEY)",

@@ -113,11 +113,25 @@ func (f *Follower) settleLimbo(ctx context.Context) error {
 		}
 		f.unsettled = false
 	}
-	if settled, err := limbo.settle(ctx, conn); !settled || err != nil {
-		return errors.Join(errors.New("the source does not show yet what was committed by XA"), err)
+	for until := time.Now().Add(shownSoon); ; {
+		settled, err := limbo.settle(ctx, conn)
+		if settled && err == nil {
+			return nil
+		}
+		if err != nil || time.Now().After(until) {
+			return errors.Join(errors.New("the source does not show yet what was committed by XA"), err)
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	return nil
 }
+
+// shownSoon is how long the stream waits for a commit by XA to be seen: each that it
+// brings meanwhile may have to be waited for as well.
+const shownSoon = 100 * time.Millisecond
 
 // recoverXA returns the XA transactions that are prepared, or in limbo.
 func recoverXA(ctx context.Context, conn *sql.Conn) (_ map[string]bool, err error) {

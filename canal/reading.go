@@ -32,6 +32,9 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 		return denied
 	}
 	f.retireLinks()
+	if r.retired {
+		return nil
+	}
 	if r.many() {
 		a.own(r, namesOf(tables))
 	}
@@ -126,7 +129,7 @@ func (f *Follower) holdAgainstKnown(r *follow, t *table) *table {
 	if known != nil && known.precedes(t, known.Extended) && slices.Equal(known.Foreign, t.Foreign) {
 		// When all are in doubt from the beginning, rows may come with other
 		// lengths from now on: the next ones tell.
-		goesOn := slices.ContainsFunc(group, func(r *follow) bool { return !r.due || r.begun() })
+		goesOn := slices.ContainsFunc(group, func(r *follow) bool { return !r.retired && (!r.due || r.begun()) })
 		if goesOn && known.holds(r) {
 			return t.goOnAs(known)
 		}
