@@ -60,7 +60,7 @@ func FuzzRequest(f *testing.F) {
 	for _, target := range []string{
 		"/", "/v1/relations", "/v1/relations/followers/42?limit=2&after=7&order=desc&ids=string",
 		"/v1/relations/followers/42/contains?value=7", "/v1/relations/loading/1/count", "/v1/relations/followers/42?limit=0",
-		"/v1/relations/%2e%2e/42", "/v1/relations/followers%2f42", "//v1", "/v1/../v1/status", "*", "/metrics?name[]=x",
+		"/v1/relations/%2e%2e/42", "/v1/relations/followers%2f42", "//", "//v1", "/v1//", "/v1/../v1/status", "*", "/metrics?name[]=x",
 	} {
 		f.Add(http.MethodGet, target, "*/*")
 		f.Add(http.MethodPost, target, "text/plain;q=0.1, application/octet-stream")

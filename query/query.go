@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -164,7 +165,10 @@ func New(options Options) *Handler {
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	clean := path.Clean(r.URL.Path)
-	if r.URL.Path != clean && r.URL.Path != clean+"/" { // the mux would redirect to what may be another route
+	if clean != "/" && strings.HasSuffix(r.URL.Path, "/") {
+		clean += "/"
+	}
+	if r.URL.Path != clean { // the mux would redirect to what may be another route
 		h.unknown.ServeHTTP(w, r)
 		return
 	}
