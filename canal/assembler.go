@@ -94,6 +94,9 @@ func (a *assembler) reset() {
 	a.maps = make(map[uint64]*mapped)
 }
 
+// here is where the last event ended.
+func (a *assembler) here() gtid.Coordinates { return gtid.Coordinates{File: a.file, Offset: a.offset} }
+
 // drop forgets the open group.
 func (a *assembler) drop() {
 	a.open = false

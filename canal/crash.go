@@ -38,7 +38,7 @@ func (e *unclosedError) Error() string {
 // made for the stream, whether or not the one before was closed.
 func (a *assembler) rotate(e binlog.Event, to binlog.Rotate) error {
 	announced := e.Flags&binlog.FlagArtificial != 0 || e.LogPos == 0
-	end, closed := gtid.Coordinates{File: a.file, Offset: a.offset}, a.closed
+	end, closed := a.here(), a.closed
 	a.file, a.offset, a.closed = to.File, to.Position, !announced
 	if announced && end.File != "" && end.File != to.File && !closed {
 		return &lostError{&unclosedError{end, to.File}}

@@ -115,7 +115,7 @@ func (f *Follower) heartbeatCame(e binlog.Event) error {
 		return nil
 	}
 	now := time.Now()
-	if f.skipping.File != "" && !(gtid.Coordinates{File: f.assembler.file, Offset: f.assembler.offset}).Reaches(f.skipping) {
+	if f.skipping.File != "" && !f.assembler.here().Reaches(f.skipping) {
 		// It may be one of those that MySQL sends while it passes over groups that we
 		// have, with places amid them and all that is new still to come.
 		f.skipped = now
@@ -149,10 +149,10 @@ func (f *Follower) skipsUpto(at gtid.Coordinates) bool {
 // tells the offset modulo 2^32.
 func (f *Follower) heartbeatAt(at gtid.Coordinates) {
 	a := f.assembler
-	if here := (gtid.Coordinates{File: a.file, Offset: a.offset}); at.File != "" && at.Offset != 0 && !here.Reaches(at) {
+	if at.File != "" && at.Offset != 0 && !a.here().Reaches(at) {
 		a.file, a.offset = at.File, at.Offset
 	}
-	here := gtid.Coordinates{File: a.file, Offset: a.offset}
+	here := a.here()
 	if here.File == "" || f.end.Reaches(here) {
 		return
 	}

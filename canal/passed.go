@@ -8,19 +8,15 @@ func (f *Follower) passed(p gtid.Position) bool {
 	if p.Kind != gtid.File {
 		return f.tracker.Covers(p)
 	}
-	at := gtid.Coordinates{File: f.assembler.file, Offset: f.assembler.offset}
+	at := f.assembler.here()
 	return at.File != "" && at.Reaches(p.File) || f.server.kind != gtid.MySQL && f.end.Reaches(p.File)
 }
 
-// contains says whether a group is part of the position.
+// contains says whether a group is part of a position: a GTID set of MySQL, or a place
+// in the binlog.
 func contains(p *gtid.Position, m mark) bool {
-	switch p.Kind {
-	case gtid.MySQL:
+	if p.Kind == gtid.MySQL {
 		return m.kind == gtid.MySQL && p.MySQL.Contains(m.tsid, m.gno)
-	case gtid.Maria:
-		return m.kind == gtid.Maria && p.Maria.Contains(m.domain, m.sequence)
-	case gtid.File:
-		return p.File.Reaches(gtid.Coordinates{File: m.file, Offset: m.offset})
 	}
-	return false
+	return p.File.Reaches(gtid.Coordinates{File: m.file, Offset: m.offset})
 }

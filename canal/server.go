@@ -277,11 +277,19 @@ func (s *server) executed(ctx context.Context, q queryer) (gtid.Position, error)
 	if s.kind == gtid.Maria {
 		query = "SELECT @@global.gtid_binlog_pos"
 	}
-	var text string
-	if err := q.QueryRowContext(ctx, query).Scan(&text); err != nil {
-		return gtid.Position{}, fmt.Errorf("ask the source for its position: %w", err)
+	text, err := askText(ctx, q, query)
+	if err != nil {
+		return gtid.Position{}, err
 	}
 	return gtid.ParsePosition(s.kind, text)
+}
+
+// askText asks the source for a text about its position.
+func askText(ctx context.Context, q queryer, query string) (text string, err error) {
+	if err = q.QueryRowContext(ctx, query).Scan(&text); err != nil {
+		return "", fmt.Errorf("ask the source for its position: %s: %w", query, err)
+	}
+	return text, nil
 }
 
 // has returns the position of everything that the source has, though it may not
@@ -294,9 +302,9 @@ func (s *server) has(ctx context.Context, q queryer) (gtid.Position, error) {
 	if s.kind == gtid.Maria {
 		query = "SELECT @@global.gtid_slave_pos"
 	}
-	var text string
-	if err := q.QueryRowContext(ctx, query).Scan(&text); err != nil {
-		return gtid.Position{}, fmt.Errorf("ask the source for its transactions: %w", err)
+	text, err := askText(ctx, q, query)
+	if err != nil {
+		return gtid.Position{}, err
 	}
 	if s.kind == gtid.MySQL {
 		text = ownedBy(s.uuid, text)

@@ -198,9 +198,9 @@ func (f *Follower) checkPosition(ctx context.Context, q queryer, s *server) erro
 	if s.kind != gtid.MySQL {
 		return nil // MariaDB tells when the stream is asked for
 	}
-	var text string
-	if err := q.QueryRowContext(ctx, "SELECT @@global.gtid_purged").Scan(&text); err != nil {
-		return fmt.Errorf("ask the source for its purged transactions: %w", err)
+	text, err := askText(ctx, q, "SELECT @@global.gtid_purged")
+	if err != nil {
+		return err
 	}
 	purged, err := gtid.ParsePosition(gtid.MySQL, text)
 	if err != nil {

@@ -48,6 +48,7 @@ func TestTextKeys(t *testing.T) {
 		{"/v1/relations/followers/-/count?text=42", 400, "keys of relation followers are integers"},
 		{"/v1/relations/loading/-?text=alice", 503, "loading"},
 		{"/v1/relations/by_name/--?text=alice", 400, "is not a key"},
+		{"/v1/relations/by_name/alice", 400, "to 18446744073709551615, or texts behind /-?text="},
 	}
 	for _, test := range tests {
 		w := k.get(test.target)
