@@ -191,6 +191,37 @@ func TestChangesAreKeptForParts(t *testing.T) {
 	}
 }
 
+// TestLoadGoesOnAmidManyChanges: parts are given up when too much is changed while
+// they are read. Even if that happens after each step, the table is read.
+func TestLoadGoesOnAmidManyChanges(t *testing.T) {
+	eachServer(t, func(t *testing.T, ctx context.Context, source *sandbox.Server) {
+		const rows, part = 2000, 100
+		run(t, ctx, source.DB(), "CREATE DATABASE s", "CREATE TABLE s.t (a INT, b INT, PRIMARY KEY (a, b))",
+			"INSERT INTO s.t VALUES (0, 1)")
+		for n := 1; n < rows; n *= 2 {
+			run(t, ctx, source.DB(), fmt.Sprintf("INSERT INTO s.t SELECT a + %d, b FROM s.t", n))
+		}
+		grantReading(t, ctx, source, "s")
+		f := newFollowerOf(t, ctx, source, Relation{Name: "r", Schema: "s", Table: "t", Key: "a", Value: "b"})
+		r := f.assembler.follows[0]
+		var err error
+		if f.end, err = f.server.binlogEnd(ctx, source.DB()); err != nil {
+			t.Fatal(err)
+		}
+		f.rescans.rows = part
+		changes := make([]indexer.Change, maxMade+1)
+		for step := 0; r.converged == nil; step++ {
+			if step > 3*rows/part {
+				t.Fatalf("%d rows are read after %d steps", f.rescans.active.load.Rows, step)
+			}
+			if err := f.readPart(ctx, r); err != nil {
+				t.Fatal(err)
+			}
+			f.rescans.remember(changes)
+		}
+	})
+}
+
 // A lane that nobody can read yet is not divided further than its values go.
 func TestLanesAreDividedToTheEnd(t *testing.T) {
 	l := newLanes([]string{"a"}, 5, 12)

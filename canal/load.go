@@ -40,6 +40,7 @@ type load struct {
 	parts     []*partial // that are being read, in the order in which they were asked for
 	free      []*sql.Conn
 	made      []indexer.Change // of the relations, since the first of the parts was asked for
+	dropped   bool             // parts were given up: one is taken before the stream goes on
 	progress  progress
 }
 
@@ -138,7 +139,12 @@ func (f *Follower) readLoad(ctx, whole context.Context, l *load) error {
 		l.progress.tell(f.logger, time.Now())
 	}
 	if len(l.Lanes) > 0 {
-		return f.askForParts(ctx, whole, l)
+		err := f.askForParts(ctx, whole, l)
+		if err != nil || !l.dropped {
+			return err
+		}
+		l.dropped = false
+		return f.takePart(l)
 	}
 	end, err := f.server.readEnd(ctx, f.rescans.conn)
 	if err != nil {
@@ -278,12 +284,14 @@ func (l *load) remember(changes []indexer.Change) {
 		}
 	}
 	if len(l.made) > maxMade {
-		l.drop() // they are asked for again
+		l.drop()
 	}
 }
 
-// drop gives up the parts that are being read.
+// drop gives up the parts that are being read. They are asked for again, and lest the
+// next changes have them given up once more, the first is taken at once.
 func (l *load) drop() {
+	l.dropped = l.dropped || len(l.parts) > 0
 	for _, p := range l.parts {
 		p.lane.reading = false
 		p.close()
@@ -297,7 +305,6 @@ func (l *load) drop() {
 func (s *rescans) dropParts(r *follow) {
 	if s.active != nil && s.active.load != nil && s.active.reads(r) {
 		s.active.load.drop()
-		s.rows = minPart // the next ones must be read before the next change
 	}
 }
 
