@@ -14,12 +14,13 @@ type tableIndex struct {
 	columns []string
 	unique  bool
 	ordered bool // its entries ascend, and it may be used
+	whole   bool // it has columns that are never NULL, and nothing else
 }
 
 // readKeys reads the table's indexes.
 func (t *table) readKeys(ctx context.Context, q queryer) error {
 	rows, err := q.QueryContext(ctx, "SELECT INDEX_NAME, IF(SUB_PART IS NULL, COALESCE(COLUMN_NAME, ''), ''), "+
-		"NON_UNIQUE = 0, INDEX_TYPE, COALESCE(COLLATION, '') = 'A' "+
+		"NON_UNIQUE = 0, INDEX_TYPE, COALESCE(NULLABLE, '') <> 'YES', COALESCE(COLLATION, '') = 'A' "+
 		"/*!80000 AND IS_VISIBLE = 'YES' */ /*M!100600 AND IGNORED = 'NO' */ "+
 		"FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? "+
 		"ORDER BY INDEX_NAME, SEQ_IN_INDEX", t.Schema, t.Name)
@@ -29,13 +30,13 @@ func (t *table) readKeys(ctx context.Context, q queryer) error {
 	defer rows.Close()
 	for rows.Next() {
 		var name, column, kind string
-		var unique, ascends bool
-		if err := rows.Scan(&name, &column, &unique, &kind, &ascends); err != nil {
+		var unique, filled, ascends bool
+		if err := rows.Scan(&name, &column, &unique, &kind, &filled, &ascends); err != nil {
 			return fmt.Errorf("read the keys of table %s: %w", t, err)
 		}
 		n := len(t.indexes)
 		if n == 0 || t.indexes[n-1].name != name {
-			t.indexes = append(t.indexes, tableIndex{name: name, unique: unique, ordered: kind == "BTREE"})
+			t.indexes = append(t.indexes, tableIndex{name: name, unique: unique, ordered: kind == "BTREE", whole: true})
 			n++
 			if unique && kind == "HASH" {
 				t.Hidden++
@@ -44,6 +45,7 @@ func (t *table) readKeys(ctx context.Context, q queryer) error {
 		index := &t.indexes[n-1]
 		index.columns = append(index.columns, column)
 		index.ordered = index.ordered && ascends
+		index.whole = index.whole && filled && column != ""
 	}
 	for _, index := range t.indexes {
 		if index.unique {
@@ -54,6 +56,27 @@ func (t *table) readKeys(ctx context.Context, q queryer) error {
 		}
 	}
 	return rows.Err()
+}
+
+// leftOut says whether the row images MINIMAL and NOBLOB leave one of the columns
+// out of the rows before a change: they keep the primary key, or a unique key
+// without NULLs in its stead, and all columns of a table that has neither. Which
+// of several is meant is not known: then rows tell.
+func (t *table) leftOut(columns ...string) bool {
+	if len(t.primary) > 0 {
+		return !containsFold(t.primary, columns...)
+	}
+	told := func(x tableIndex) bool { return x.unique && x.whole }
+	return slices.ContainsFunc(t.indexes, told) &&
+		!slices.ContainsFunc(t.indexes, func(x tableIndex) bool { return told(x) && containsFold(x.columns, columns...) })
+}
+
+// tells names what tells the table's rows apart.
+func (t *table) tells() string {
+	if len(t.primary) > 0 {
+		return "primary key"
+	}
+	return "unique key"
 }
 
 // scanOrder says in which order the edges of a relation are read in parts: by

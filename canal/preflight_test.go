@@ -369,13 +369,20 @@ func TestImagesThatLackColumns(t *testing.T) {
 	eachSource(t, func(t *testing.T, s *source) {
 		schema := s.schema(t)
 		s.run(t, schema, "CREATE TABLE t (a INT, b INT, c INT, d TEXT, PRIMARY KEY (a, b))", "CREATE TABLE names (name TEXT, id INT PRIMARY KEY)",
-			"CREATE TABLE bare (name TEXT, id INT)")
+			"CREATE TABLE bare (name TEXT, id INT)", "CREATE TABLE filled (name TEXT, id INT, x INT NOT NULL UNIQUE)",
+			"CREATE TABLE pair (a INT NOT NULL, b INT NOT NULL, c INT, UNIQUE KEY (a, b))", "CREATE TABLE loose (name TEXT, id INT, x INT UNIQUE)", "CREATE TABLE two (a INT NOT NULL, b INT NOT NULL, x INT NOT NULL, UNIQUE KEY (a, b), UNIQUE KEY (x))")
 		for _, test := range []struct{ image, relation, want string }{
 			{"MINIMAL", "t.a.b?c==1", "which leaves c out of rows"},
 			{"NOBLOB", `t.a.b?d=="x"`, "which leaves d out of rows"},
 			{"NOBLOB", "names.name.id", "which leaves name out of deleted rows"},
 			{"MINIMAL", "names.name.id", "which leaves name and id out of deleted rows"},
 			{"NOBLOB", "bare.name.id", ""}, // rows are known by all of their columns
+			{"MINIMAL", "bare.name.id", ""},
+			{"NOBLOB", "filled.name.id", "which leaves name out of deleted rows, since it is not in the unique key"},
+			{"MINIMAL", "filled.name.id", "which leaves name and id out of deleted rows, since they are not in the unique key"},
+			{"MINIMAL", "pair.a.b?c==1", "which leaves c out of rows, since it is not in the unique key"},
+			{"MINIMAL", "loose.name.id", ""}, // its key may hold NULL, which tells no rows apart
+			{"MINIMAL", "two.a.b", ""},       // one of its keys will do
 			{"MINIMAL", "t.a.b?a>b", ""},
 			{"NOBLOB", "t.a.b?c==1", ""},
 		} {

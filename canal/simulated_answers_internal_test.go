@@ -85,8 +85,8 @@ func (s *simulated) answerOfTables(query string) (names []string, rows [][]any, 
 	case strings.Contains(query, "information_schema.STATISTICS"):
 		// No key is unique, so that rows are counted, and each change counts.
 		r := s.follows[slices.Index(s.tables, t)]
-		return []string{"index", "column", "unique", "kind", "ascends"},
-			[][]any{{"u", r.Key, "0", "BTREE", "1"}, {"u", r.Value, "0", "BTREE", "1"}}, nil
+		return []string{"index", "column", "unique", "kind", "filled", "ascends"},
+			[][]any{{"u", r.Key, "0", "BTREE", "1", "1"}, {"u", r.Value, "0", "BTREE", "1", "1"}}, nil
 	case strings.Contains(query, "SELECT TABLE_TYPE"):
 		return []string{"type", "engine"}, [][]any{{"BASE TABLE", "InnoDB"}}, nil
 	case strings.Contains(query, "TABLE_ROWS"):

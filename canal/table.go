@@ -233,16 +233,16 @@ func (t *table) check(r Relation, s *server) error {
 	}
 	key, _ := t.column(r.Key)
 	switch image, isBlob := s.variables["binlog_row_image"], t.Columns[key].isBlob(); {
-	case image == "MINIMAL" && len(t.primary) > 0 && !containsFold(t.primary, r.Key, r.Value):
+	case image == "MINIMAL" && t.leftOut(r.Key, r.Value):
 		cure := "'NOBLOB' (or 'FULL')"
 		if isBlob {
 			cure = "'FULL'"
 		}
 		fault("the source's binlog_row_image is MINIMAL, which leaves %s and %s out of deleted rows, since they are not in "+
-			"the primary key: SET GLOBAL binlog_row_image = %s", r.Key, r.Value, cure)
-	case image == "NOBLOB" && isBlob && len(t.primary) > 0 && !containsFold(t.primary, r.Key):
-		fault("the source's binlog_row_image is NOBLOB, which leaves %s out of deleted rows, since it is not in the primary key: "+
-			"SET GLOBAL binlog_row_image = 'FULL'", r.Key)
+			"the %s: SET GLOBAL binlog_row_image = %s", r.Key, r.Value, t.tells(), cure)
+	case image == "NOBLOB" && isBlob && t.leftOut(r.Key):
+		fault("the source's binlog_row_image is NOBLOB, which leaves %s out of deleted rows, since it is not in the %s: "+
+			"SET GLOBAL binlog_row_image = 'FULL'", r.Key, t.tells())
 	}
 	return errors.Join(faults...)
 }

@@ -233,9 +233,9 @@ func (t *table) checkWhere(r *follow, s *server) error {
 		case c.virtual:
 			fault("where %s: column %s is computed when it is read, and the binlog need not have it: "+
 				"use the columns that it is computed from, or ALTER TABLE %s to make it STORED", r.where, name, t)
-		case image == "MINIMAL" && len(t.primary) > 0 && !containsFold(t.primary, name):
+		case image == "MINIMAL" && t.leftOut(name):
 			fault("where %s: the source's binlog_row_image is MINIMAL, which leaves %s out of rows, since it is not in the "+
-				"primary key: SET GLOBAL binlog_row_image = 'FULL'", r.where, name)
+				"%s: SET GLOBAL binlog_row_image = 'FULL'", r.where, name, t.tells())
 		case image == "NOBLOB" && c.isBlob():
 			fault("where %s: the source's binlog_row_image is NOBLOB, which leaves %s out of rows: "+
 				"SET GLOBAL binlog_row_image = 'FULL'", r.where, name)
