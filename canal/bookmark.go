@@ -38,6 +38,10 @@ type bookmark struct {
 	Limbo   []string `json:"limbo,omitempty"`
 	Settled bool     `json:"settled,omitempty"`
 
+	// Late are the XA transactions that were listed when the stream began, and of which
+	// it has to bring the end. MariaDB only.
+	Late []string `json:"late_xa,omitempty"`
+
 	// Rescans tell by relation up to which edge a rescan has come whose end is
 	// still to come.
 	Rescans map[string]indexer.Edge `json:"rescans,omitempty"`
@@ -68,6 +72,7 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 		Prepared:   f.assembler.prepared,
 		Limbo:      f.assembler.limbo.commits(),
 		Settled:    !f.unsettled && len(f.assembler.limbo.suspects) == 0,
+		Late:       slices.Sorted(maps.Keys(f.assembler.limbo.late)),
 	}
 	if f.begin.File == f.end.File {
 		b.Begin = f.begin
@@ -114,6 +119,9 @@ func (f *Follower) restore(raw json.RawMessage) error {
 	f.begin, f.end = b.Begin, b.End
 	for _, xid := range b.Limbo {
 		f.assembler.limbo.add(xid)
+	}
+	for _, xid := range b.Late {
+		f.assembler.limbo.late[xid] = true
 	}
 	f.unsettled = !b.Settled
 	for _, t := range b.Tables {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kithdb/kith/canal/binlog"
 	"github.com/kithdb/kith/canal/gtid"
+	"github.com/kithdb/kith/canal/statement"
 )
 
 // TestGroupsThatAreCutOff: what cuts a group off ends it as well. One that seemed
@@ -51,6 +52,21 @@ func TestXARollbackIsForgotten(t *testing.T) {
 	groups := f.feed(t, anonymousOf(700), queryOf(800, "XA ROLLBACK X'31',X'',1"))
 	if n := len(f.assembler.prepared); n != 0 || len(groups) != 1 || len(groups[0].doubts) > 0 {
 		t.Errorf("%d are prepared after the rollback, groups %+v; want none, and one without a doubt", n, groups)
+	}
+}
+
+// TestXIDOfALateOneIsGivenAgain: then that one has ended, and the stream has not
+// brought its end.
+func TestXIDOfALateOneIsGivenAgain(t *testing.T) {
+	f := reviewFollower(t)
+	xid, _ := statement.NewXID(1, []byte("1"), nil)
+	f.assembler.limbo.late[xid.String()] = true
+	for _, doubts := range []int{1, 0} {
+		groups := f.feed(t, formatOf(), anonymousOf(300), queryOf(400, "XA START X'31',X'',1"), queryOf(500, "XA END X'31',X'',1"),
+			eventOf(binlog.TypeXAPrepare, 600, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, '1'))
+		if len(groups) != 1 || len(groups[0].doubts) != doubts {
+			t.Errorf("groups are %+v, want one with %d doubts", groups, doubts)
+		}
 	}
 }
 

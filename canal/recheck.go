@@ -51,6 +51,9 @@ func (f *Follower) recheckSource(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := f.assembler.limbo.look(ctx, conn, s); err != nil {
+			return err
+		}
 		status, err := s.binlogStatus(ctx, conn)
 		if err != nil {
 			return err

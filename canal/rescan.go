@@ -98,6 +98,9 @@ func (f *Follower) followOn(ctx context.Context) error {
 		}
 	}
 	f.doubtDrifted()
+	if xid, ok := f.assembler.limbo.missed(f.end); ok {
+		f.doubtAll(f.assembler.follows, reasonMissed+"tables were read ("+xid+")")
+	}
 	f.settle()
 	if len(f.moves) > 0 {
 		return nil

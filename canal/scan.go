@@ -2,6 +2,7 @@ package canal
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -64,6 +65,7 @@ func (f *Follower) readSnapshot(ctx context.Context) error {
 			r.converged = &listed
 		}
 	}
+	maps.Copy(f.assembler.limbo.late, view.unsure)
 	f.place = &place{view.start, view.end, f.progress.began}
 	view.close()
 	f.snapshot, f.scanned = nil, true

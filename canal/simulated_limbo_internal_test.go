@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kithdb/kith/indexer"
 )
@@ -78,6 +79,50 @@ func TestSimulatedLimbo(t *testing.T) {
 			source.hide()
 			k.toEnd(source)
 			k.exact(source, c.doubt)
+		})
+	}
+}
+
+// TestSimulatedCommitThatStalls reads tables while MariaDB does not show an XA
+// transaction whose commit lies before the stream, for longer than a commit takes: it
+// looks like one that is only prepared. When it is no longer listed, and the stream has
+// not brought its end, all is read again.
+func TestSimulatedCommitThatStalls(t *testing.T) {
+	const name = "mariadb1011/10_transactions"
+	for _, c := range []struct {
+		name  string
+		start func(t *testing.T, source *simulated) *followed
+	}{
+		{"at the first start", func(t *testing.T, source *simulated) *followed {
+			return source.follower(t, nil)
+		}},
+		{"when the position was lost", func(t *testing.T, source *simulated) *followed {
+			k := source.follower(t, nil)
+			source.hide()
+			k.until("all is read", k.live)
+			source.hide("x1")
+			k.failed = &lostError{errors.New("as it is to be")}
+			k.until("it is known that the position is lost", func() bool { return !k.live() })
+			return k
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			source := simulate(t, name, readScenario(t, filepath.Join(recordings, name)))
+			source.show(len(source.groups))
+			source.hide("x1")
+			k := c.start(t, source)
+			k.until("all is read as it is shown", func() bool { return k.live() && k.tracker.Covers(source.position(len(source.groups))) })
+			if source.equals(k, 0) {
+				t.Fatal("the table was shown as it is")
+			}
+			k = source.follower(t, k.bookmark()) // which remembers what it waits for
+			source.hide()
+			k.until("the tables are in doubt", func() bool {
+				k.recheck.due = time.Now()
+				return !k.live()
+			})
+			k.toEnd(source)
+			k.exact(source, "could not be seen until after tables were read (")
 		})
 	}
 }
