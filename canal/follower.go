@@ -248,6 +248,7 @@ func (f *Follower) close() {
 		f.snapshot.close()
 		f.snapshot = nil
 	}
+	f.fresh.read(nil, false)
 	if f.db != nil {
 		f.db.Close()
 		f.db = nil

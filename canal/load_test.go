@@ -166,36 +166,48 @@ func TestSourceRestartsDuringALoad(t *testing.T) {
 func TestLoadTellsItsProgress(t *testing.T) {
 	const rows = 30_000
 	eachSource(t, func(t *testing.T, s *source) {
-		schema := s.schema(t)
-		createFollowed(t, s, schema)
-		s.fill(t, schema, "t", 1000, rows)
-		o := s.options(t, schema, "t.a.b", "t.b.a")
-		var said strings.Builder // of one goroutine, which has ended when it is read
-		o.Logger = slog.New(slog.NewTextHandler(&said, nil))
-		ctx, cancel := context.WithCancel(context.Background())
-		var amid canal.Status
-		k := s.startUntil(t, ctx, cancel, o, newIndex(relationsOf(o)), func(status canal.Status) bool {
-			if status.Stage == canal.Snapshot && status.Rescans[0].Rows > 0 {
-				amid = status
-			}
-			return false
-		})
-		k.exact()
-		k.halt()
-		for i, r := range amid.Rescans {
-			if !r.Running || r.Rows == 0 || r.Rows > rows+10 || r.Ended != 0 {
-				t.Errorf("relation %d tells %+v while it is read", i, r)
-			}
-		}
-		if r := k.follower.Status().Rescans[0]; r.Running || r.Rows != 0 {
-			t.Errorf("%+v is told after all was read", r)
-		}
-		for _, words := range []string{`msg="reading table" table=` + schema + ".t relations=2", `msg="table is read" table=` + schema + ".t rows=30002", "rows_per_second="} {
-			if !strings.Contains(said.String(), words) {
-				t.Errorf("%q is not in what was logged: %s", words, said.String())
-			}
+		for _, counted := range []bool{false, true} {
+			testProgress(t, s, rows, counted)
 		}
 	})
+}
+
+func testProgress(t *testing.T, s *source, rows uint64, counted bool) {
+	schema := s.schema(t)
+	createFollowed(t, s, schema)
+	s.fill(t, schema, "t", 1000, int(rows))
+	if counted {
+		s.run(t, schema, "ALTER TABLE t DROP KEY pair")
+	}
+	o := s.options(t, schema, "t.a.b", "t.b.a")
+	var said strings.Builder // of one goroutine, which has ended when it is read
+	o.Logger = slog.New(slog.NewTextHandler(&said, nil))
+	ctx, cancel := context.WithCancel(context.Background())
+	var amid canal.Status
+	k := s.startUntil(t, ctx, cancel, o, newIndex(relationsOf(o)), func(status canal.Status) bool {
+		if status.Stage == canal.Snapshot && status.Rescans[0].Rows > 0 {
+			amid = status
+		}
+		return false
+	})
+	k.exact()
+	k.halt()
+	if amid.Rescans == nil {
+		t.Error("nothing is told while the table is read")
+	}
+	for i, r := range amid.Rescans {
+		if !r.Running || r.Rows == 0 || r.Rows > rows+10 || r.Ended != 0 {
+			t.Errorf("relation %d tells %+v while it is read", i, r)
+		}
+	}
+	if r := k.follower.Status().Rescans[0]; r.Running || r.Rows != 0 {
+		t.Errorf("%+v is told after all was read", r)
+	}
+	for _, words := range []string{`msg="reading table" table=` + schema + ".t relations=2", `msg="table is read" table=` + schema + ".t rows=30002", "rows_per_second="} {
+		if !strings.Contains(said.String(), words) {
+			t.Errorf("%q is not in what was logged: %s", words, said.String())
+		}
+	}
 }
 
 // TestLoadThatBreaksOffAgainAndAgain ends the connections on which a table is read

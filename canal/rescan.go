@@ -120,7 +120,7 @@ func (f *Follower) followOn(ctx context.Context) error {
 	begins := f.rescans.active == nil
 	err := f.readPart(ctx, r)
 	took := time.Since(now)
-	f.fresh.read(f.rescans.active, !f.serving())
+	f.fresh.read(f.rescans.reading(), !f.serving())
 	f.rescans.turn = now.Add(2 * took)
 	denied, isDenied := errors.AsType[*lockDenied](err)
 	switch {
@@ -174,6 +174,14 @@ func (s *rescans) together(r *follow) []*follow {
 		return s.active.load.relations
 	}
 	return []*follow{r}
+}
+
+// reading returns the relations whose table is being read, if one is.
+func (s *rescans) reading() []*follow {
+	if s.active == nil {
+		return nil
+	}
+	return s.together(s.active.follow)
 }
 
 // adapt makes parts as large as can be read in the time that they may take.

@@ -33,6 +33,11 @@ func (f *Follower) beginSnapshot() {
 		}
 		f.logger.Info("reading table", "table", t.String(), "relations", len(t.edges), "rows_estimated", t.guess)
 	}
+	f.fresh.read(f.scanning, true)
+	for _, r := range f.scanning {
+		f.counters.rescanRows[r.id].Store(0)
+		f.counters.rescanGuess[r.id].Store(f.progress.guess)
+	}
 }
 
 // readSnapshot reads the next rows. After the last one the relations wait for
@@ -41,6 +46,9 @@ func (f *Follower) readSnapshot(ctx context.Context) error {
 	changes, rows, done, err := f.snapshot.appendChanges(ctx, f.changes, snapshotRows, f.counters)
 	f.changes = changes
 	f.progress.rows += uint64(rows)
+	for _, r := range f.scanning {
+		f.counters.rescanRows[r.id].Store(f.progress.rows)
+	}
 	if err != nil {
 		return err
 	}
@@ -67,6 +75,11 @@ func (f *Follower) readSnapshot(ctx context.Context) error {
 	}
 	maps.Copy(f.assembler.limbo.late, view.unsure)
 	f.place = &place{view.start, view.end, f.progress.began}
+	for _, r := range f.scanning {
+		f.counters.rescanRows[r.id].Store(0)
+		f.counters.rescanGuess[r.id].Store(0)
+	}
+	f.fresh.read(nil, false)
 	view.close()
 	f.snapshot, f.scanned = nil, true
 	f.progress.end(f.logger, time.Now(), "position", view.start.String())

@@ -178,20 +178,14 @@ func (f *freshness) disconnected(reason string) {
 	f.reconnect[reason]++
 }
 
-// read notes for which relations a table is being read, if any is, and that there
+// read notes for which relations tables are being read, if any are, and that there
 // is nothing to serve yet.
-func (f *freshness) read(s *rescan, unserved bool) {
+func (f *freshness) read(relations []*follow, unserved bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reading, f.unserved = f.reading[:0], unserved
-	switch {
-	case s == nil:
-	case s.load != nil:
-		for _, r := range s.load.relations {
-			f.reading = append(f.reading, r.id)
-		}
-	default:
-		f.reading = append(f.reading, s.id)
+	for _, r := range relations {
+		f.reading = append(f.reading, r.id)
 	}
 }
 
@@ -239,7 +233,7 @@ func (f *Follower) Status() Status {
 	s.Stage, s.Error, s.CaughtUp = f.fresh.stage, f.fresh.err, f.fresh.once
 	s.HeardAt, s.PositionAt = f.fresh.heard, f.fresh.moved
 	s.Reconnects = maps.Clone(f.fresh.reconnect)
-	if s.Stage == Following {
+	if s.Stage == Following || s.Stage == Snapshot {
 		for _, r := range f.fresh.reading {
 			if int(r) < len(s.Rescans) { // no link
 				s.Rescans[r].Running = true

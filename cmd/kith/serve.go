@@ -41,9 +41,17 @@ func newServe(env []string) *cobra.Command {
 			if err != nil {
 				return &usageError{err}
 			}
-			logger := newLogger(cmd.ErrOrStderr(), c.Log)
+			out := cmd.ErrOrStderr()
+			var watched *terminal
+			if c.Log.Format == config.LogText {
+				if watched = newTerminal(out); watched != nil {
+					out = watched
+				}
+			}
+			logger := newLogger(out, c.Log)
 			s, err := newService(c, logger)
 			if err == nil {
+				s.terminal = watched
 				err = s.run(cmd.Context())
 			}
 			if err != nil && c.Log.Format == config.LogJSON { // those who read the log read nothing else

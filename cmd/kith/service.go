@@ -31,6 +31,7 @@ type service struct {
 	index     *indexer.Index
 	follower  *canal.Follower
 	applier   *indexer.Applier
+	terminal  *terminal // nil when nobody watches
 
 	listener net.Listener
 	server   *http.Server
@@ -173,6 +174,9 @@ func (s *service) run(ctx context.Context) error {
 	group.Go(func() error { s.applier.WriteCheckpoints(); return nil })
 	group.Go(func() error { s.prove(ctx); return nil })
 	group.Go(func() error { return serveUntil(ctx, s.server, s.listener) })
+	if s.terminal != nil {
+		group.Go(func() error { s.terminal.watch(ctx, s.reading); return nil })
+	}
 	if s.debugServer != nil {
 		s.logger.Info("serving profiles", "debug", s.debugListener.Addr().String())
 		group.Go(func() error { return serveUntil(ctx, s.debugServer, s.debugListener) })
@@ -182,6 +186,18 @@ func (s *service) run(ctx context.Context) error {
 		s.logger.Info("stopped", "position", s.follower.Position())
 	}
 	return err
+}
+
+// reading returns how far the table is that is being read, if one is.
+func (s *service) reading() (r readingProgress) {
+	status := s.index.Status()
+	for i, reading := range s.follower.Status().Rescans {
+		if reading.Running {
+			r.relations = append(r.relations, status[i].Name)
+			r.rows, r.estimated = reading.Rows, reading.Estimated
+		}
+	}
+	return r
 }
 
 // prove has the tables read again of which the checkpoint is damaged.
