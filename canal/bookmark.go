@@ -38,9 +38,9 @@ type bookmark struct {
 	Limbo   []string `json:"limbo,omitempty"`
 	Settled bool     `json:"settled,omitempty"`
 
-	// Late are the XA transactions that were listed when the stream began, and of which
-	// it has to bring the end. MariaDB only.
-	Late []string `json:"late_xa,omitempty"`
+	// Late are the XA transactions of which the stream has to bring the end, with the
+	// place that they were prepared before. MariaDB only, see late.go.
+	Late map[string]gtid.Coordinates `json:"late_xa,omitempty"`
 
 	// Rescans tell by relation up to which edge a rescan has come whose end is
 	// still to come.
@@ -72,7 +72,7 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 		Prepared:   f.assembler.prepared,
 		Limbo:      f.assembler.limbo.commits(),
 		Settled:    !f.unsettled && len(f.assembler.limbo.suspects) == 0,
-		Late:       slices.Sorted(maps.Keys(f.assembler.limbo.late)),
+		Late:       f.assembler.limbo.late.listed,
 	}
 	if f.begin.File == f.end.File {
 		b.Begin = f.begin
@@ -120,8 +120,8 @@ func (f *Follower) restore(raw json.RawMessage) error {
 	for _, xid := range b.Limbo {
 		f.assembler.limbo.add(xid)
 	}
-	for _, xid := range b.Late {
-		f.assembler.limbo.late[xid] = true
+	for xid, end := range b.Late {
+		f.assembler.limbo.late.add(xid, end)
 	}
 	f.unsettled = !b.Settled
 	for _, t := range b.Tables {

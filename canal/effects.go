@@ -65,7 +65,7 @@ func (a *assembler) query(e binlog.Event) (bool, error) {
 		a.xaCommit(effect.XID.String())
 	case statement.XARollback:
 		delete(a.prepared, effect.XID.String())
-		delete(a.limbo.late, effect.XID.String())
+		a.limbo.late.end(effect.XID.String())
 	case statement.Clears:
 		for _, t := range effect.Tables {
 			a.clear(t, q)

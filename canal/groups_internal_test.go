@@ -60,12 +60,20 @@ func TestXARollbackIsForgotten(t *testing.T) {
 func TestXIDOfALateOneIsGivenAgain(t *testing.T) {
 	f := reviewFollower(t)
 	xid, _ := statement.NewXID(1, []byte("1"), nil)
-	f.assembler.limbo.late[xid.String()] = true
-	for _, doubts := range []int{1, 0} {
+	f.assembler.file = "binlog.000001"
+	late := &f.assembler.limbo.late
+	for _, c := range []struct{ listed, doubts int }{{599, 1}, {600, 0}, {0, 1}, {-1, 0}} {
+		f.assembler.offset = 0
+		if c.listed >= 0 {
+			late.add(xid.String(), gtid.Coordinates{File: "binlog.000001", Offset: uint64(c.listed)})
+		}
+		if c.listed == 0 {
+			late.move() // nobody knows
+		}
 		groups := f.feed(t, formatOf(), anonymousOf(300), queryOf(400, "XA START X'31',X'',1"), queryOf(500, "XA END X'31',X'',1"),
 			eventOf(binlog.TypeXAPrepare, 600, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, '1'))
-		if len(groups) != 1 || len(groups[0].doubts) != doubts {
-			t.Errorf("groups are %+v, want one with %d doubts", groups, doubts)
+		if len(groups) != 1 || len(groups[0].doubts) != c.doubts {
+			t.Errorf("listed at %d: groups are %+v, want one with %d doubts", c.listed, groups, c.doubts)
 		}
 	}
 }

@@ -14,7 +14,7 @@ type tableIndex struct {
 	columns []string
 	unique  bool
 	ordered bool // its entries ascend, and it may be used
-	whole   bool // it has columns that are never NULL, and nothing else
+	whole   bool // it consists of columns that are stored and never NULL
 }
 
 // readKeys reads the table's indexes.
@@ -36,7 +36,7 @@ func (t *table) readKeys(ctx context.Context, q queryer) error {
 		}
 		n := len(t.indexes)
 		if n == 0 || t.indexes[n-1].name != name {
-			t.indexes = append(t.indexes, tableIndex{name: name, unique: unique, ordered: kind == "BTREE", whole: true})
+			t.indexes = append(t.indexes, tableIndex{name: name, unique: unique, ordered: kind == "BTREE", whole: kind == "BTREE"})
 			n++
 			if unique && kind == "HASH" {
 				t.Hidden++
@@ -45,7 +45,8 @@ func (t *table) readKeys(ctx context.Context, q queryer) error {
 		index := &t.indexes[n-1]
 		index.columns = append(index.columns, column)
 		index.ordered = index.ordered && ascends
-		index.whole = index.whole && filled && column != ""
+		i, known := t.column(column)
+		index.whole = index.whole && filled && known && !t.Columns[i].virtual
 	}
 	for _, index := range t.indexes {
 		if index.unique {
@@ -66,13 +67,13 @@ func (t *table) leftOut(columns ...string) bool {
 	if len(t.primary) > 0 {
 		return !containsFold(t.primary, columns...)
 	}
-	told := func(x tableIndex) bool { return x.unique && x.whole }
-	return slices.ContainsFunc(t.indexes, told) &&
-		!slices.ContainsFunc(t.indexes, func(x tableIndex) bool { return told(x) && containsFold(x.columns, columns...) })
+	stands := func(x tableIndex) bool { return x.unique && x.whole }
+	return slices.ContainsFunc(t.indexes, stands) &&
+		!slices.ContainsFunc(t.indexes, func(x tableIndex) bool { return stands(x) && containsFold(x.columns, columns...) })
 }
 
-// tells names what tells the table's rows apart.
-func (t *table) tells() string {
+// rowKey names what rows of the table are known by in images that leave columns out.
+func (t *table) rowKey() string {
 	if len(t.primary) > 0 {
 		return "primary key"
 	}

@@ -30,27 +30,22 @@ import (
 // knows what the stream begins behind, that is all that XA RECOVER lists then, for as
 // long as a commit takes.
 //
-// What is listed for longer is only prepared, or its commit has stalled, and may lie
-// before the stream. Of the first the stream brings the end. Where XA RECOVER lists one
-// no longer (missing), and the stream comes to the end of what the binlog had then
-// without having brought that, all is read again.
+// What is listed for longer is late, see late.go.
 
 // limbo are the XA transactions that may be committed and not be visible yet.
 type limbo struct {
-	latest, before map[string]bool // of which the stream has brought the commit, see add
-	suspects       map[string]bool // listed when nobody knew what the stream began behind
-	until          time.Time       // suspects that are listed after that are late
-
-	late    map[string]bool  // of which the stream has to bring the end
-	missing []string         // late ones that are no longer listed
-	behind  gtid.Coordinates // where the stream has brought the end of those that are missing
+	latest, before map[string]bool  // of which the stream has brought the commit, see add
+	suspects       map[string]bool  // listed when nobody knew what the stream began behind
+	since          gtid.Coordinates // the end of the binlog then, or behind it
+	until          time.Time        // suspects that are listed after that are late
+	late           lateXA
 }
 
 // maxLimbo bounds those that are kept: this many of the latest commits, at most
 // twice as many. Each has a client that waits for its end.
 const maxLimbo = 1 << 12
 
-func newLimbo() *limbo { return &limbo{latest: make(map[string]bool), late: make(map[string]bool)} }
+func newLimbo() *limbo { return &limbo{latest: make(map[string]bool), late: newLateXA()} }
 
 // add adds one of which the stream has brought the commit.
 func (l *limbo) add(xid string) {
@@ -83,9 +78,13 @@ func (l *limbo) suspect(ctx context.Context, conn *sql.Conn, s *server) error {
 	if err != nil || len(listed) == 0 {
 		return err
 	}
+	status, err := s.binlogStatus(ctx, conn)
+	if err != nil {
+		return err
+	}
 	patience, err := s.commitTime(ctx, conn)
 	if err == nil {
-		l.suspects, l.until = listed, time.Now().Add(patience)
+		l.suspects, l.since, l.until = listed, status.end, time.Now().Add(patience)
 	}
 	return err
 }
@@ -104,52 +103,13 @@ func (l *limbo) settle(ctx context.Context, conn *sql.Conn) (bool, error) {
 		maps.DeleteFunc(xids, func(xid string, _ bool) bool { return !listed[xid] })
 	}
 	if late {
-		maps.Copy(l.late, l.suspects)
+		for xid := range l.suspects {
+			l.late.add(xid, l.since)
+		}
 		l.suspects = nil
 	}
 	return l.isEmpty(), nil
 }
-
-// look looks for the late ones among those that are listed.
-func (l *limbo) look(ctx context.Context, conn *sql.Conn, s *server) error {
-	l.missing = nil
-	if len(l.late) == 0 {
-		return nil
-	}
-	listed, err := recoverXA(ctx, conn)
-	if err != nil {
-		return err
-	}
-	status, err := s.binlogStatus(ctx, conn)
-	if err != nil {
-		return err
-	}
-	for xid := range l.late {
-		if !listed[xid] {
-			l.missing = append(l.missing, xid)
-		}
-	}
-	l.behind = status.end
-	return nil
-}
-
-// missed returns one that was committed before the stream began, and could be seen
-// only later.
-func (l *limbo) missed(applied gtid.Coordinates) (xid string, ok bool) {
-	if len(l.missing) == 0 || !applied.Reaches(l.behind) {
-		return "", false
-	}
-	for _, missing := range l.missing {
-		if l.late[missing] {
-			delete(l.late, missing)
-			xid, ok = missing, true
-		}
-	}
-	l.missing = nil
-	return xid, ok
-}
-
-const reasonMissed = "an XA transaction was committed before the stream began, and could not be seen until after "
 
 // settleLimbo fails while the source may not show all that is committed by XA up
 // to where the stream is.

@@ -40,7 +40,7 @@ type load struct {
 	parts     []*partial // that are being read, in the order in which they were asked for
 	free      []*sql.Conn
 	made      []indexer.Change // of the relations, since the first of the parts was asked for
-	dropped   bool             // parts were given up: one is taken before the stream goes on
+	dropped   bool             // parts were given up: the next is taken before the stream goes on
 	progress  progress
 }
 
@@ -136,7 +136,6 @@ func (f *Follower) readLoad(ctx, whole context.Context, l *load) error {
 		if err := f.takePart(l); err != nil {
 			return err
 		}
-		l.progress.tell(f.logger, time.Now())
 	}
 	if len(l.Lanes) > 0 {
 		err := f.askForParts(ctx, whole, l)
@@ -162,8 +161,11 @@ func (f *Follower) readLoad(ctx, whole context.Context, l *load) error {
 
 // askForParts asks for as many parts as are to be read at the same time.
 func (f *Follower) askForParts(ctx, whole context.Context, l *load) error {
-	shown := false
-	for len(l.parts) < readers {
+	shown, most := false, readers
+	if l.dropped {
+		most = 1
+	}
+	for len(l.parts) < most {
 		if len(l.Lanes) < readers && max(l.progress.guess, l.Rows) >= manyRows {
 			l.split()
 		}
@@ -248,6 +250,7 @@ func (f *Follower) takePart(l *load) error {
 	for _, r := range l.relations {
 		f.counters.rescanRows[r.id].Store(l.Rows)
 	}
+	l.progress.tell(f.logger, time.Now())
 	return nil
 }
 
@@ -288,8 +291,8 @@ func (l *load) remember(changes []indexer.Change) {
 	}
 }
 
-// drop gives up the parts that are being read. They are asked for again, and lest the
-// next changes have them given up once more, the first is taken at once.
+// drop gives up the parts that are being read. They are asked for again: one alone at
+// first, which is taken at once, lest the next changes have it given up once more.
 func (l *load) drop() {
 	l.dropped = l.dropped || len(l.parts) > 0
 	for _, p := range l.parts {

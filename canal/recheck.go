@@ -51,7 +51,7 @@ func (f *Follower) recheckSource(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := f.assembler.limbo.look(ctx, conn, s); err != nil {
+		if err := f.assembler.limbo.late.look(ctx, conn, s); err != nil {
 			return err
 		}
 		status, err := s.binlogStatus(ctx, conn)

@@ -91,6 +91,7 @@ func (f *Follower) Rescan(relation indexer.RelationID) { f.asked[relation].Store
 // followOn makes the next step while there is a stream: a batch from it, or a
 // part of a rescan. Both get about the same time while both have work.
 func (f *Follower) followOn(ctx context.Context) error {
+	defer func() { f.fresh.read(f.rescans.reading(), !f.serving()) }()
 	for i, r := range f.assembler.follows {
 		if f.asked[i].Swap(false) {
 			f.doubt(r, "a rescan was asked for")
@@ -98,7 +99,7 @@ func (f *Follower) followOn(ctx context.Context) error {
 		}
 	}
 	f.doubtDrifted()
-	if xid, ok := f.assembler.limbo.missed(f.end); ok {
+	if xid, ok := f.assembler.limbo.late.missed(f.end); ok {
 		f.doubtAll(f.assembler.follows, reasonMissed+"tables were read ("+xid+")")
 	}
 	f.settle()
@@ -120,7 +121,6 @@ func (f *Follower) followOn(ctx context.Context) error {
 	begins := f.rescans.active == nil
 	err := f.readPart(ctx, r)
 	took := time.Since(now)
-	f.fresh.read(f.rescans.reading(), !f.serving())
 	f.rescans.turn = now.Add(2 * took)
 	denied, isDenied := errors.AsType[*lockDenied](err)
 	switch {

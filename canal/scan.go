@@ -2,7 +2,6 @@ package canal
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -73,7 +72,9 @@ func (f *Follower) readSnapshot(ctx context.Context) error {
 			r.converged = &listed
 		}
 	}
-	maps.Copy(f.assembler.limbo.late, view.unsure)
+	for xid := range view.unsure {
+		f.assembler.limbo.late.add(xid, view.seen.File)
+	}
 	f.place = &place{view.start, view.end, f.progress.began}
 	for _, r := range f.scanning {
 		f.counters.rescanRows[r.id].Store(0)

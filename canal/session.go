@@ -53,7 +53,8 @@ func (f *Follower) connect(ctx context.Context) error {
 	if was != nil && (was.uuid != s.uuid || was.id != s.id) {
 		f.doubtUnfinished()
 		f.begin, f.end = fileBegin{}, gtid.Coordinates{} // another server's binlog
-		f.unsettled = true                               // and its commits
+		f.assembler.limbo.late.move()
+		f.unsettled = true // and its commits
 	} else if was != nil && was.variables != nil && was.instance() != s.instance() {
 		f.doubtUnfinished() // another node, or the same one that was moved: its binlog tells
 		f.unsettled = true

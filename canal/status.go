@@ -49,7 +49,7 @@ type Huge struct{ Changes, Applied uint64 }
 // Rescan tells of the reading of a relation's table, for the first time or again.
 type Rescan struct {
 	Running   bool
-	Rows      uint64 // read by the one that runs, or the last
+	Rows      uint64 // read by the one that runs, or, if the last was a rescan, by that
 	Estimated uint64 // rows of the table, as the source guesses
 	Ended     uint64 // since the process started, those that read it again
 }

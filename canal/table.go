@@ -239,10 +239,10 @@ func (t *table) check(r Relation, s *server) error {
 			cure = "'FULL'"
 		}
 		fault("the source's binlog_row_image is MINIMAL, which leaves %s and %s out of deleted rows, since they are not in "+
-			"the %s: SET GLOBAL binlog_row_image = %s", r.Key, r.Value, t.tells(), cure)
+			"the %s: SET GLOBAL binlog_row_image = %s", r.Key, r.Value, t.rowKey(), cure)
 	case image == "NOBLOB" && isBlob && t.leftOut(r.Key):
 		fault("the source's binlog_row_image is NOBLOB, which leaves %s out of deleted rows, since it is not in the %s: "+
-			"SET GLOBAL binlog_row_image = 'FULL'", r.Key, t.tells())
+			"SET GLOBAL binlog_row_image = 'FULL'", r.Key, t.rowKey())
 	}
 	return errors.Join(faults...)
 }

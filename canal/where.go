@@ -235,7 +235,7 @@ func (t *table) checkWhere(r *follow, s *server) error {
 				"use the columns that it is computed from, or ALTER TABLE %s to make it STORED", r.where, name, t)
 		case image == "MINIMAL" && t.leftOut(name):
 			fault("where %s: the source's binlog_row_image is MINIMAL, which leaves %s out of rows, since it is not in the "+
-				"%s: SET GLOBAL binlog_row_image = 'FULL'", r.where, name, t.tells())
+				"%s: SET GLOBAL binlog_row_image = 'FULL'", r.where, name, t.rowKey())
 		case image == "NOBLOB" && c.isBlob():
 			fault("where %s: the source's binlog_row_image is NOBLOB, which leaves %s out of rows: "+
 				"SET GLOBAL binlog_row_image = 'FULL'", r.where, name)

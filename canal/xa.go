@@ -43,9 +43,8 @@ func (a *assembler) xaPrepare(e binlog.Event) (bool, error) {
 			Doubts:  slices.Clone(a.group.doubts),
 		}
 		a.group.changes, a.group.doubts = a.group.changes[:0], a.group.doubts[:0]
-		if a.limbo.late[xid.String()] { // the one before has ended, and the stream has not brought that
-			delete(a.limbo.late, xid.String())
-			a.doubtAll(reasonMissed + "it (" + xid.String() + ")")
+		if a.limbo.late.again(xid.String(), a.here()) {
+			a.doubtAll(reasonMissed + "tables were read (" + xid.String() + ")")
 		}
 	}
 	return a.end()
@@ -78,7 +77,7 @@ func (a *assembler) xaCommit(xid string) {
 	a.group.xaCommit = xid
 	if a.group.mark.kind == gtid.Maria {
 		a.limbo.add(xid)
-		delete(a.limbo.late, xid)
+		a.limbo.late.end(xid)
 	}
 	x, ok := a.prepared[xid]
 	if !ok {

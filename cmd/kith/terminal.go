@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -81,14 +82,16 @@ func (t *terminal) watch(ctx context.Context, reading func() readingProgress) {
 	again := time.NewTicker(watchInterval)
 	defer again.Stop()
 	defer t.show("")
-	var first readingProgress
+	var last readingProgress
+	var before uint64 // rows when it began, or was seen first
 	var began time.Time
 	for {
 		r := reading()
-		if now := time.Now(); strings.Join(r.relations, " ") != strings.Join(first.relations, " ") || r.rows < first.rows {
-			first, began = r, now
+		if !slices.Equal(r.relations, last.relations) || r.rows < last.rows {
+			before, began = r.rows, time.Now()
 		}
-		t.show(r.line(t.width()-1, first.rows, time.Since(began)))
+		last = r
+		t.show(r.line(t.width()-1, before, time.Since(began)))
 		select {
 		case <-again.C:
 		case <-ctx.Done():
