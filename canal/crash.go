@@ -60,6 +60,9 @@ func (f *Follower) checkClosed(ctx context.Context) error {
 				return false, err
 			}
 		}
+		if e.Type == binlog.TypeAnonymousGTID {
+			return false, errAnonymous
+		}
 		return a.open && !a.group.mark.in(ours), nil
 	})
 	if !isServerError(err, errMasterFatal) || isDuplicate(err) {

@@ -320,3 +320,41 @@ func TestCascadesAreCheckedAgainOnAnotherServer(t *testing.T) {
 		k.wait("the cascade", func() bool { return !k.index.Contains(0, 1, 2) })
 	})
 }
+
+// TestTransactionsWithoutGTIDs: a source that had GTIDs off for some time, while we were
+// away or followed it, has rows of which no GTID tells, and passes over them.
+func TestTransactionsWithoutGTIDs(t *testing.T) {
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		if o.Binary.Flavor != sandbox.MySQL || !o.GTID {
+			return
+		}
+		s := startSource(t, o)
+		schema := s.schema(t)
+		mode := func(modes ...string) {
+			for _, mode := range modes {
+				s.run(t, "", "SET GLOBAL gtid_mode = "+mode)
+			}
+		}
+		s.run(t, schema, "CREATE TABLE f (a INT, b INT, PRIMARY KEY (a, b))", "INSERT INTO f VALUES (1, 1)")
+		k := s.follow(t, schema, "f.a.b")
+		k.exact()
+		for i, away := range []bool{true, false} {
+			if away {
+				k.halt()
+			}
+			mode("ON_PERMISSIVE", "OFF_PERMISSIVE")
+			s.run(t, schema, fmt.Sprintf("INSERT INTO f VALUES (%d, 2)", i), "DELETE FROM f WHERE a = 1 AND b = 1")
+			mode("ON_PERMISSIVE", "ON")
+			if away {
+				k = k.restart()
+			}
+			k.wait("hear of it", func() bool { return k.follower.Status().Reconnects["position-lost"] > 0 })
+			k.exact()
+			s.run(t, schema, fmt.Sprintf("INSERT INTO f VALUES (%d, 3)", i))
+			k.exact()
+			if n := k.follower.Status().Reconnects["position-lost"]; n > 2 {
+				t.Errorf("the position was lost %d times", n)
+			}
+		}
+	})
+}

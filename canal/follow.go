@@ -66,6 +66,8 @@ func (f *Follower) readStream(ctx context.Context) error {
 			if f.drained || len(f.changes) >= batchChanges || len(f.moves) > 0 || f.parts != nil {
 				return nil
 			}
+		case event.Type == binlog.TypeAnonymousGTID && f.server.kind == gtid.MySQL:
+			return f.breakOff(errAnonymous)
 		case event.Type == binlog.TypeFormatDescription:
 			if err := f.checkFile(); err != nil {
 				return f.breakOff(err)
@@ -88,6 +90,10 @@ func (f *Follower) readStream(ctx context.Context) error {
 		}
 	}
 }
+
+// errAnonymous says that GTIDs do not tell what the source has: gtid_mode was not ON
+// for some time. It passes over such transactions, or refuses to send them.
+var errAnonymous = &lostError{errors.New("the source has transactions without GTIDs in its binlog (gtid_mode was OFF, or on its way there)")}
 
 // breakOff ends the stream, after the groups that have come whole.
 func (f *Follower) breakOff(err error) error {
@@ -294,6 +300,7 @@ func (f *Follower) explainStream(err error) error {
 		"impossible position",              // both, by file
 		"client requested master to start", // both, by file
 		"client requested source to start", // MySQL 8.0.26 and later
+		"anonymous transaction",            // MySQL, see errAnonymous
 	) {
 		return &lostError{err}
 	}

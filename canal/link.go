@@ -157,6 +157,12 @@ func (f *Follower) findCascades(ctx context.Context, q queryer, t *table, group 
 			}
 			return link != nil
 		})
+		for _, c := range found {
+			if err == nil && !f.server.logs(c.ancestor.Schema) {
+				err = &refusal{fmt.Errorf("its rows change with those of %s, whose schema the source keeps out of its binlog (%s): "+
+					"restart it without that option", c.ancestor, f.server.filters)}
+			}
+		}
 		refused, ok := errors.AsType[*refusal](err)
 		if err != nil && !ok {
 			return err

@@ -359,6 +359,15 @@ func TestSchemaOutsideTheBinlogIsRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "binlog-ignore-db") {
 			t.Errorf("following it ended with %v, want a refusal that names binlog-ignore-db", err)
 		}
+		s.run(t, "", "CREATE TABLE unlogged.users (id INT PRIMARY KEY)")
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE f (a INT, b INT, PRIMARY KEY (a, b), FOREIGN KEY (b) REFERENCES unlogged.users (id) ON DELETE CASCADE)")
+		k := s.follow(t, schema, "f.a.b")
+		if s.atLeast(sandbox.MySQL, "9.6") { // which logs what foreign keys do
+			k.exact()
+			return
+		}
+		wantError(t, k.refused(), "rows change with those of unlogged.users", "binlog-ignore-db=unlogged")
 	})
 }
 

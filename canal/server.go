@@ -24,6 +24,7 @@ type server struct {
 	variables map[string]string
 	skew      time.Duration // its clock minus ours
 	tls       bool          // the connection that asked was encrypted
+	filters   binlogFilters
 }
 
 // The variables that decide whether and how a source can be followed. Not every
@@ -203,6 +204,7 @@ func (s *server) check(ctx context.Context, q queryer, flavor string, relations 
 	if err != nil {
 		return nil, err
 	}
+	s.filters = status.binlogFilters
 	return s.checkFilters(status, relations), nil
 }
 
@@ -361,8 +363,29 @@ func (s *server) committed(ctx context.Context, q queryer) (gtid.Position, error
 
 // binlogStatus is what a source says about its binlog.
 type binlogStatus struct {
-	end            gtid.Coordinates
-	doDB, ignoreDB string // schemas that it is limited to, or leaves out, divided by commas
+	end gtid.Coordinates
+	binlogFilters
+}
+
+// binlogFilters are the schemas that a source's binlog is limited to, or leaves out,
+// divided by commas.
+type binlogFilters struct{ doDB, ignoreDB string }
+
+func (b binlogFilters) isEmpty() bool { return b == binlogFilters{} }
+
+func (b binlogFilters) String() string {
+	return fmt.Sprintf("binlog-do-db=%s, binlog-ignore-db=%s", b.doDB, b.ignoreDB)
+}
+
+// logs says whether rows of a schema's tables are in the source's binlog.
+func (s *server) logs(schema string) bool {
+	listed := func(list string) bool {
+		return slices.ContainsFunc(strings.Split(list, ","), func(name string) bool {
+			return name == schema || s.foldsNames() && strings.EqualFold(name, schema)
+		})
+	}
+	f := s.filters
+	return (f.doDB == "" || listed(f.doDB)) && (f.ignoreDB == "" || !listed(f.ignoreDB))
 }
 
 func (s *server) binlogStatus(ctx context.Context, q queryer) (b binlogStatus, err error) {

@@ -41,7 +41,12 @@ func (f *Follower) connect(ctx context.Context) error {
 			return err
 		}
 		f.logger.Info("reached the source", "address", f.o.Address, "version", s.version,
-			"positions", s.kind.String(), "server_id", s.id, "tls", s.tls)
+			"positions", s.kind.String(), "server_id", s.id, "tls", s.tls,
+			"row_image", s.variables["binlog_row_image"], "row_metadata", s.variables["binlog_row_metadata"])
+		if !s.filters.isEmpty() {
+			f.logger.Warn("the source's binlog has filters: DDL of followed tables that is run while another schema, or none, is in use may not be in it, and then nobody can follow it",
+				"filters", s.filters.String())
+		}
 	}
 	f.opened = true
 	if err := f.checkPosition(ctx, db, s); err != nil {
