@@ -162,8 +162,8 @@ func (d *Directory) forget() error {
 		return err
 	}
 	for _, name := range names {
-		if !strings.HasPrefix(name, manifestPrefix) || name == d.lastFile || d.lastFile == "" {
-			continue // without a last one all is written to new files, and what there is may be whole
+		if !strings.HasPrefix(name, manifestPrefix) || name == d.lastFile || !d.mayRemove(name) {
+			continue
 		}
 		if err := d.disk.Remove(filepath.Join(d.path, name)); err != nil {
 			return err
@@ -172,10 +172,20 @@ func (d *Directory) forget() error {
 	if err := d.disk.SyncDir(d.path); err != nil {
 		return err
 	}
+	keep := d.last.appendFiles([]string{d.lastFile})
 	for _, file := range d.pages {
 		file.Release()
+		keep = append(keep, file.name)
 	}
+	d.removeUnused(keep) // of checkpoints that failed
 	return nil
+}
+
+// mayRemove says that a file of a checkpoint which is neither the last one nor to be
+// written is of no use. Without a last one what was found may be whole.
+func (d *Directory) mayRemove(name string) bool {
+	_, sequence, _ := strings.Cut(strings.TrimPrefix(name, temporaryPrefix), "-")
+	return d.lastFile != "" || sequence >= formatSequence(d.first)
 }
 
 // missing returns an error when files of the last checkpoint are not among the
@@ -189,7 +199,7 @@ func (d *Directory) missing(names []string) error {
 			file.Close()
 		}
 		clear(d.pages)
-		d.last, d.lastFile = manifest{}, ""
+		d.last, d.lastFile, d.first = manifest{}, "", d.next
 		return fmt.Errorf("%s is missing", name)
 	}
 	return nil
@@ -233,6 +243,7 @@ func (d *Directory) pageFile(key treeKey, sequence string) (*pageFile, error) {
 	pages, err := postings.CreatePageFile(f)
 	if err != nil {
 		f.Close()
+		_ = d.disk.Remove(filepath.Join(d.path, name))
 		return nil, err
 	}
 	d.pages[key] = &pageFile{name, pages}
@@ -258,7 +269,7 @@ func (d *Directory) removeUnused(keep []string) {
 		for _, prefix := range [...]string{manifestPrefix, segmentPrefix, pagesPrefix, temporaryPrefix} {
 			ours = ours || strings.HasPrefix(name, prefix)
 		}
-		if !ours || slices.Contains(keep, name) {
+		if !ours || slices.Contains(keep, name) || !d.mayRemove(name) {
 			continue
 		}
 		if err := d.disk.Remove(filepath.Join(d.path, name)); err != nil {

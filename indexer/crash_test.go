@@ -279,6 +279,49 @@ func TestDiskSpaceStaysBounded(t *testing.T) {
 	}
 }
 
+// Checkpoints that fail again and again, wherever it is, leave no more behind than one
+// does: the disk that is too full for them would be filled by them.
+func TestFailedCheckpointsLeaveNothingBehind(t *testing.T) {
+	for _, before := range []int{0, 1} {
+		prepare := func() *journey {
+			j := newJourney(t, 4)
+			for range before {
+				j.change()
+				if err := j.checkpoint(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			j.change()
+			return j
+		}
+		dry := prepare()
+		began := dry.disk.ops
+		if err := dry.checkpoint(); err != nil {
+			t.Fatal(err)
+		}
+		for at := 1; at <= dry.disk.ops-began; at++ {
+			j := prepare()
+			j.disk.once = true
+			for range 10 {
+				j.disk.failAt = j.disk.ops + at
+				if err := j.checkpoint(); err == nil {
+					break // what is done first fails no checkpoint
+				}
+				j.change()
+			}
+			relations, left := len(j.index.Status()), 0
+			for name := range j.disk.names {
+				if strings.HasPrefix(name, segmentPrefix) || strings.HasPrefix(name, pagesPrefix) {
+					left++
+				}
+			}
+			if left > 4*relations {
+				t.Fatalf("%d checkpoints before: change %d of the disk failed each time, and %d files are left of %d relations", before, at, left, relations)
+			}
+		}
+	}
+}
+
 // A relation of which a page is damaged serves what is whole, says that it is
 // not all, and is not in the next checkpoint: the table will be read again.
 func TestDamagedPageMakesItsRelationStale(t *testing.T) {

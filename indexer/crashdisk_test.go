@@ -73,7 +73,7 @@ func (d *crashDisk) crash(rng *rand.Rand) *crashDisk {
 			case 0:
 				b = do(b, -1)
 			case 1:
-				b = do(b, rng.IntN(1<<15))
+				b = do(b, rng.IntN(1<<(1+rng.IntN(20)))) // a write has up to 1 MiB
 			}
 		}
 		after.names[name] = &crashFile{disk: after, bytes: b, safe: slices.Clone(b)}

@@ -26,6 +26,7 @@ type Directory struct {
 	lock     io.Closer
 	identity [16]byte
 	next     uint64                // sequence of the next checkpoint
+	first    uint64                // of the first one since there has been no last, or ever
 	last     manifest              // the newest one on disk
 	lastFile string                // its name, empty before there is one
 	pages    map[treeKey]*pageFile // open, to be written to
@@ -60,6 +61,7 @@ func openDirectoryOn(disk disk, path string, logger *slog.Logger) (*Directory, e
 		lock.Close()
 		return nil, err
 	}
+	d.first = d.next
 	return d, nil
 }
 

@@ -96,7 +96,8 @@ func (d *dictionary) appendBucketTo(b []byte, i int, was bucket) []byte {
 	now := d.bucket(i)
 	block := d.blocks.node(now.block)
 	n, used := was.len(), bitsUsed(block)
-	if now.width() != was.width() { // its mask has got bits that those before had not
+	same := now.len() == n
+	if !same { // its mask may have got bits that those before had not, also if it is as wide
 		used = 0
 		for place := range n {
 			used |= stretch(at(block, now.width(), place), bitsUsed(block))
@@ -105,9 +106,9 @@ func (d *dictionary) appendBucketTo(b []byte, i int, was bucket) []byte {
 	b = binary.LittleEndian.AppendUint64(b, was.low)
 	b = append(b, byte(n), min(block[0], byte(n)))
 	b = binary.LittleEndian.AppendUint64(b, used)
-	if now.width() == was.width() {
+	if same {
 		b = append(b, block[blockHeader:blockLen(n, now.width())]...)
-		if over := n * now.width() % 8; over > 0 { // bits of the next one
+		if over := n * now.width() % 8; over > 0 { // bits of one that is being added
 			b[len(b)-1] &= byte(mask(uint(over)))
 		}
 		return b

@@ -238,3 +238,40 @@ func TestSampleOfIDs(t *testing.T) {
 		}
 	}
 }
+
+// What is written of a bucket has the mask of the ids that it had when it was frozen,
+// also if the mask has become another one since, and is as wide: whoever reads it goes
+// on with as many bits as its ids need.
+func TestFrozenBucketHasItsOwnMask(t *testing.T) {
+	e := &epochs{}
+	e.now.Store(1)
+	d, err := newDictionary(formA, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.drop()
+	if !d.appendBucket([]uint64{1 << 20}) {
+		t.Fatal("no room for a bucket")
+	}
+	d.built = d.ids
+	frozen := d.freeze()
+	if code, ok := d.place(1<<20 + 1); !ok || code != 1 {
+		t.Fatalf("the second id is held as %d %t, want it in the same bucket", code, ok)
+	}
+	var b bytes.Buffer
+	out := bufio.NewWriter(&b)
+	frozen.write(out)
+	out.Flush()
+	if b.Len() != frozen.size {
+		t.Errorf("%d bytes are written, want %d", b.Len(), frozen.size)
+	}
+	var ds dictionaries
+	defer ds.drop()
+	if rest, err := ds.read(b.Bytes(), e); err != nil || len(rest) > 0 {
+		t.Fatalf("read leaves %d bytes: %v", len(rest), err)
+	}
+	read := ds.of[formA]
+	if used := bitsUsed(read.blocks.node(read.bucket(0).block)); used != 0 || read.ids != 1 {
+		t.Errorf("the bucket has mask %b and %d ids, want none and one", used, read.ids)
+	}
+}

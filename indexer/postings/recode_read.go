@@ -173,7 +173,7 @@ func (x *Index) joinIDs() int {
 		r.loader.Add(0, id)
 	}
 	r.bucket++
-	return len(ids)
+	return len(ids) + 1 // many buckets may have no ids in use
 }
 
 // eachHeld calls f with all that the leaf holds for values, a few at a time.
