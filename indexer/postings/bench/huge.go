@@ -30,7 +30,7 @@ func huge(o *options) error {
 	}
 	if drawn >= o.hugeEdges {
 		measureHuge(o, ways, empty)
-		if err := restartHuge(o, ways[0]); err != nil {
+		if err := restartHuge(o, ways); err != nil {
 			return err
 		}
 	}
@@ -153,20 +153,22 @@ func measureReads(o *options, w *way) {
 	}
 }
 
-// restartHuge writes one direction to files, which another process maps.
-func restartHuge(o *options, w *way) error {
-	var saved Saved
-	saver := Worker{subject: &tree{x: w.x}}
-	if err := saver.Save(filepath.Join(o.dir, "huge.checkpoint"), &saved); err != nil {
-		return err
+// restartHuge writes each direction to files, which another process maps.
+func restartHuge(o *options, ways []*way) error {
+	for _, w := range ways {
+		var saved Saved
+		saver := Worker{subject: &tree{x: w.x}}
+		if err := saver.Save(filepath.Join(o.dir, w.name+".checkpoint"), &saved); err != nil {
+			return err
+		}
+		edges := float64(w.x.Stats().Edges)
+		fmt.Printf("checkpoint of %s: %.1f s, %.2f GiB, %.3f B/edge\n", w.name, saved.Took.Seconds(), gib(uint64(saved.Bytes)), float64(saved.Bytes)/edges)
+		key, value := w.graph.edge(0)
+		took, err := restart(o, names[0], Restart{saved.Files, postings.Edge{Key: key, Value: value}})
+		if err != nil {
+			return err
+		}
+		fmt.Printf("restart of %s to its first answer, nothing in the page cache: %.2f s\n", w.name, took.Seconds())
 	}
-	edges := float64(w.x.Stats().Edges)
-	fmt.Printf("checkpoint of %s: %.1f s, %.2f GiB, %.3f B/edge\n", w.name, saved.Took.Seconds(), gib(uint64(saved.Bytes)), float64(saved.Bytes)/edges)
-	key, value := w.graph.edge(0)
-	took, err := restart(o, names[0], Restart{saved.Files, postings.Edge{Key: key, Value: value}})
-	if err != nil {
-		return err
-	}
-	fmt.Printf("restart of %s to its first answer, nothing in the page cache: %.2f s\n", w.name, took.Seconds())
 	return nil
 }
