@@ -191,6 +191,52 @@ func TestChangesAreKeptForParts(t *testing.T) {
 	}
 }
 
+// TestLoadsReadInParallelAndShortly: a large table is read on several connections, of
+// which none has a transaction when its part is read: the source keeps no old versions
+// of rows for us.
+func TestLoadsReadInParallelAndShortly(t *testing.T) {
+	eachServer(t, func(t *testing.T, ctx context.Context, source *sandbox.Server) {
+		run(t, ctx, source.DB(), "CREATE DATABASE s", "CREATE TABLE s.t (a INT, b INT, PRIMARY KEY (a, b))", "INSERT INTO s.t VALUES (0, 1)")
+		for n := 1; n < 2*manyRows; n *= 2 {
+			run(t, ctx, source.DB(), fmt.Sprintf("INSERT INTO s.t SELECT a + %d, b FROM s.t", n))
+		}
+		run(t, ctx, source.DB(), "ANALYZE TABLE s.t")
+		grantReading(t, ctx, source, "s")
+		f := newFollowerOf(t, ctx, source, Relation{Name: "r", Schema: "s", Table: "t", Key: "a", Value: "b"})
+		r := f.assembler.follows[0]
+		var err error
+		if f.end, err = f.server.binlogEnd(ctx, source.DB()); err != nil {
+			t.Fatal(err)
+		}
+		f.rescans.rows = 1000
+		together := 0
+		for r.converged == nil {
+			if err := f.readPart(ctx, r); err != nil {
+				t.Fatal(err)
+			}
+			if f.rescans.active == nil || f.rescans.active.load == nil {
+				continue
+			}
+			l := f.rescans.active.load
+			together = max(together, len(l.parts))
+			if len(l.free) == 0 {
+				continue
+			}
+			var id, open int
+			if err := l.free[0].QueryRowContext(ctx, "SELECT CONNECTION_ID()").Scan(&id); err != nil {
+				t.Fatal(err)
+			}
+			err := source.DB().QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_mysql_thread_id = ?", id).Scan(&open)
+			if err != nil || open > 0 {
+				t.Fatalf("a part is read, and its transaction is still open: %v", err)
+			}
+		}
+		if together < 2 {
+			t.Errorf("%d parts were read at the same time, want several", together)
+		}
+	})
+}
+
 // TestLoadGoesOnAmidManyChanges: parts are given up when too much is changed while
 // they are read. Even if that happens after each step, the table is read.
 func TestLoadGoesOnAmidManyChanges(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -48,7 +49,10 @@ func TestStopAndStart(t *testing.T) {
 
 // TestKill9 kills kith again and again at random moments under load.
 func TestKill9(t *testing.T) {
-	const kills = 20
+	kills := 20
+	if os.Getenv("KITH_TEST_LONG") != "" {
+		kills = 200
+	}
 	eachSource(t, func(t *testing.T, s *source) {
 		s.load(t, rowCount, 1)
 		c := s.settings(t)

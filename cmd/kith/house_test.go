@@ -96,6 +96,20 @@ func TestImportsGoDown(t *testing.T) {
 	})
 }
 
+// unsafeIn are the files that may import unsafe: the memory of the postings, and what
+// each system does for it.
+var unsafeIn = []string{"memory.go", "memory_other.go", "memory_unix.go", "memory_windows.go"}
+
+func TestUnsafeStaysInTheMemory(t *testing.T) {
+	sources(t, func(pkg, path string, file *ast.File, _ *token.FileSet) {
+		for _, i := range file.Imports {
+			if i.Path.Value == `"unsafe"` && (pkg != "indexer/postings" || !slices.Contains(unsafeIn, filepath.Base(path))) {
+				t.Errorf("%s imports unsafe", path)
+			}
+		}
+	})
+}
+
 func TestGoroutinesStartAtTheRoof(t *testing.T) {
 	sources(t, func(pkg, path string, file *ast.File, set *token.FileSet) {
 		if slices.Contains(goroutinesIn, pkg) {
