@@ -29,11 +29,7 @@ type followed struct {
 // begins, if there is none. It connects again without delay.
 func (s *simulated) follower(t *testing.T, bookmark json.RawMessage) *followed {
 	t.Helper()
-	o := Options{
-		Address: s.Addr().String(), User: "kith", Password: func() (string, error) { return "", nil },
-		Flavor: "auto", TLS: TLS{Mode: TLSDisabled}, ServerID: 99, UUID: "00000000-0000-4000-8000-000000000099",
-		Relations: s.follows, Bookmark: bookmark, Logger: slog.New(slog.DiscardHandler),
-	}
+	o := s.options(bookmark)
 	var relations []indexer.Relation
 	state := indexer.Loading
 	if bookmark != nil {
@@ -43,6 +39,26 @@ func (s *simulated) follower(t *testing.T, bookmark json.RawMessage) *followed {
 		relations = append(relations, indexer.Relation{Name: r.Name, Table: r.Schema + "." + r.Table, Key: r.Key, Value: r.Value})
 		o.States = append(o.States, state)
 	}
+	k := &followed{Follower: newFollower(t, o), t: t, index: indexer.NewIndex(relations), doubts: make([]string, len(relations))}
+	for i := range relations {
+		k.index.Apply(indexer.Batch{Transitions: []indexer.Transition{
+			{Relation: indexer.RelationID(i), State: state, Rows: indexer.Many},
+		}})
+	}
+	return k
+}
+
+func (s *simulated) options(bookmark json.RawMessage) Options {
+	return Options{
+		Address: s.Addr().String(), User: "kith", Password: func() (string, error) { return "", nil },
+		Flavor: "auto", TLS: TLS{Mode: TLSDisabled}, ServerID: 99, UUID: "00000000-0000-4000-8000-000000000099",
+		Relations: s.follows, Bookmark: bookmark, Logger: slog.New(slog.DiscardHandler),
+	}
+}
+
+// newFollower returns a follower that connects again without delay.
+func newFollower(t *testing.T, o Options) *Follower {
+	t.Helper()
 	f, err := NewFollower(o)
 	if err != nil {
 		t.Fatal(err)
@@ -50,13 +66,19 @@ func (s *simulated) follower(t *testing.T, bookmark json.RawMessage) *followed {
 	f.retry.InitialInterval, f.retry.MaxInterval = time.Microsecond, time.Microsecond
 	f.retry.Reset()
 	f.rescans.retry = f.retry
-	k := &followed{Follower: f, t: t, index: indexer.NewIndex(relations), doubts: make([]string, len(relations))}
-	for i := range relations {
-		k.index.Apply(indexer.Batch{Transitions: []indexer.Transition{
-			{Relation: indexer.RelationID(i), State: state, Rows: indexer.Many},
-		}})
+	return f
+}
+
+// restart puts another follower in the place of the one there is, as a process does
+// that finds the index and the bookmark in a checkpoint.
+func (k *followed) restart(s *simulated) {
+	k.t.Helper()
+	o := s.options(k.bookmark())
+	o.Links = k.index.Links()
+	for _, r := range k.index.Status() {
+		o.States, o.Loaded = append(o.States, r.State), append(o.Loaded, true)
 	}
-	return k
+	k.Follower = newFollower(k.t, o)
 }
 
 // until follows until a condition holds, then leaves the source.
@@ -181,6 +203,39 @@ func TestSimulatedCuts(t *testing.T) {
 		}
 		if got, want := source.asked(), len(source.packets)-first; got < want {
 			t.Errorf("the stream was asked for %d times, want %d", got, want)
+		}
+	})
+}
+
+// TestSimulatedRestarts cuts the stream as TestSimulatedCuts does, and goes on each time
+// with another follower, which knows no more than the index and the bookmark: prepared
+// XA transactions, tables as the position sees them, readings that have not ended.
+func TestSimulatedRestarts(t *testing.T) {
+	eachScenario(t, func(t *testing.T, name string, s *scenario) {
+		if !long() && !slices.ContainsFunc(append(brief, "08_ddl", "10_transactions"), func(b string) bool { return strings.HasSuffix(name, b) }) {
+			return
+		}
+		source := simulate(t, name, s)
+		k := source.follower(t, source.read(t))
+		first := source.groups[source.begin].first
+		source.answerDumps(func(d *dump) error { return d.cut(first + d.number) })
+		source.show(len(source.groups))
+		end := source.position(len(source.groups))
+		restarts := 0
+		for arrived := false; !arrived; restarts++ {
+			k.until("it is cut off, or at the end", func() bool {
+				arrived = k.tracker.Covers(end) && k.live()
+				for _, n := range k.Status().Reconnects {
+					arrived = arrived || n > 0
+				}
+				return arrived
+			})
+			arrived = k.tracker.Covers(end) && k.live()
+			k.restart(source)
+		}
+		k.compare(name, source)
+		if want := len(source.packets) - first; restarts < want {
+			t.Errorf("it was restarted %d times, want %d", restarts, want)
 		}
 	})
 }
