@@ -184,7 +184,7 @@ var brief = []string{"06_minimal_image", "07_compressed", "09_partitions", "12_t
 // the tables.
 func TestSimulatedCuts(t *testing.T) {
 	eachScenario(t, func(t *testing.T, name string, s *scenario) {
-		if !long() && !slices.ContainsFunc(brief, func(b string) bool { return strings.HasSuffix(name, b) }) {
+		if testing.Short() && !slices.ContainsFunc(brief, func(b string) bool { return strings.HasSuffix(name, b) }) {
 			return
 		}
 		source := simulate(t, name, s)
@@ -212,7 +212,7 @@ func TestSimulatedCuts(t *testing.T) {
 // XA transactions, tables as the position sees them, readings that have not ended.
 func TestSimulatedRestarts(t *testing.T) {
 	eachScenario(t, func(t *testing.T, name string, s *scenario) {
-		if !long() && !slices.ContainsFunc(append(brief, "08_ddl", "10_transactions"), func(b string) bool { return strings.HasSuffix(name, b) }) {
+		if testing.Short() && !slices.ContainsFunc(brief, func(b string) bool { return strings.HasSuffix(name, b) }) {
 			return
 		}
 		source := simulate(t, name, s)
