@@ -187,6 +187,7 @@ func TestSimulatedCuts(t *testing.T) {
 		if testing.Short() && !slices.ContainsFunc(brief, func(b string) bool { return strings.HasSuffix(name, b) }) {
 			return
 		}
+		t.Parallel()
 		source := simulate(t, name, s)
 		bookmark := source.read(t)
 		whole := source.follower(t, bookmark)
@@ -215,6 +216,7 @@ func TestSimulatedRestarts(t *testing.T) {
 		if testing.Short() && !slices.ContainsFunc(brief, func(b string) bool { return strings.HasSuffix(name, b) }) {
 			return
 		}
+		t.Parallel()
 		source := simulate(t, name, s)
 		k := source.follower(t, source.read(t))
 		first := source.groups[source.begin].first
