@@ -46,7 +46,7 @@ test-long: server ## run the tests at length, and those that only then run (buil
 fuzz: ## run every fuzz target for FUZZTIME=30s
 	@scripts/fuzz $(FUZZTIME)
 
-lint: ## vet, also for other systems, formatting, go.mod, staticcheck
+lint: ## vet, builds for other systems, formatting, go.mod, staticcheck
 	$(GO) vet ./...
 	for system in linux/arm64 darwin/arm64 windows/amd64; do \
 	  CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) build ./... || exit 1; done

@@ -60,13 +60,13 @@ func (f *Follower) checkClosed(ctx context.Context) error {
 				return false, err
 			}
 		}
-		if e.Type == binlog.TypeAnonymousGTID {
-			return false, errAnonymous
-		}
 		return a.open && !a.group.mark.in(ours), nil
 	})
 	if !isServerError(err, errMasterFatal) || isDuplicate(err) {
 		return err
+	}
+	if isAnonymous(err) {
+		return &lostError{err}
 	}
 	status, asked := f.server.binlogStatus(ctx, f.db)
 	if asked != nil {

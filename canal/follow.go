@@ -66,8 +66,6 @@ func (f *Follower) readStream(ctx context.Context) error {
 			if f.drained || len(f.changes) >= batchChanges || len(f.moves) > 0 || f.parts != nil {
 				return nil
 			}
-		case event.Type == binlog.TypeAnonymousGTID && f.server.kind == gtid.MySQL:
-			return f.breakOff(errAnonymous)
 		case event.Type == binlog.TypeFormatDescription:
 			if err := f.checkFile(); err != nil {
 				return f.breakOff(err)
@@ -90,10 +88,6 @@ func (f *Follower) readStream(ctx context.Context) error {
 		}
 	}
 }
-
-// errAnonymous says that GTIDs do not tell what the source has: gtid_mode was not ON
-// for some time. It passes over such transactions, or refuses to send them.
-var errAnonymous = &lostError{errors.New("the source has transactions without GTIDs in its binlog (gtid_mode was OFF, or on its way there)")}
 
 // breakOff ends the stream, after the groups that have come whole.
 func (f *Follower) breakOff(err error) error {
@@ -300,8 +294,7 @@ func (f *Follower) explainStream(err error) error {
 		"impossible position",              // both, by file
 		"client requested master to start", // both, by file
 		"client requested source to start", // MySQL 8.0.26 and later
-		"anonymous transaction",            // MySQL, see errAnonymous
-	) {
+	) || isAnonymous(err) {
 		return &lostError{err}
 	}
 	if isAwaited(err) {
@@ -379,6 +372,12 @@ func isFatal(err error, texts ...string) bool {
 	said := strings.ToLower(err.Error())
 	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(said, text) })
 }
+
+// isAnonymous says that the binlog behind our position holds transactions without GTIDs
+// (gtid_mode was OFF for some time, or on its way there). Asked by GTIDs, MySQL passes
+// over files of such; else it refuses to send them while GTIDs are ON again
+// (Binlog_sender::check_event_type in sql/rpl_binlog_sender.cc).
+func isAnonymous(err error) bool { return isFatal(err, "anonymous transaction") }
 
 // isDuplicate says that the source gave our place to another replica with the
 // same server_id (MariaDB) or the same UUID (MySQL).

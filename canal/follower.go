@@ -48,6 +48,7 @@ type Follower struct {
 	opened         bool             // the source was reached since the process started
 	checked        bool             // and every table was looked at
 	cascadesLogged bool             // by the source whose tables were looked at last
+	filters        binlogFilters    // of its binlog
 	server         *server          // as it was when last seen, or as the bookmark tells
 	begin          fileBegin        // the binlog that was read last
 	end            gtid.Coordinates // of what is applied, in the binlog of the source; empty if unknown

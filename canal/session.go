@@ -43,10 +43,11 @@ func (f *Follower) connect(ctx context.Context) error {
 		f.logger.Info("reached the source", "address", f.o.Address, "version", s.version,
 			"positions", s.kind.String(), "server_id", s.id, "tls", s.tls,
 			"row_image", s.variables["binlog_row_image"], "row_metadata", s.variables["binlog_row_metadata"])
-		if !s.filters.isEmpty() {
-			f.logger.Warn("the source's binlog has filters: DDL of followed tables that is run while another schema, or none, is in use may not be in it, and then nobody can follow it",
-				"filters", s.filters.String())
-		}
+	}
+	filtered := s.filters != f.filters
+	if filtered && !s.filters.isEmpty() {
+		f.logger.Warn("the source's binlog has filters: DDL of followed tables that is run while another schema, or none, is in use may not be in it, and then nobody can follow it",
+			"filters", s.filters.String())
 	}
 	f.opened = true
 	if err := f.checkPosition(ctx, db, s); err != nil {
@@ -67,9 +68,9 @@ func (f *Follower) connect(ctx context.Context) error {
 	f.assembler.fold, f.assembler.named = s.foldsNames(), s.namesColumns()
 	first := !f.checked
 	reading := !f.started && !f.serving()
-	tables, err := f.checkTables(ctx, db, s, reading, f.checked && f.cascadesLogged != s.logsCascades())
+	tables, err := f.checkTables(ctx, db, s, reading, f.checked && (filtered || f.cascadesLogged != s.logsCascades()))
 	if err == nil {
-		f.cascadesLogged = s.logsCascades()
+		f.cascadesLogged, f.filters = s.logsCascades(), s.filters
 	}
 	switch {
 	case err != nil:

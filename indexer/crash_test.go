@@ -322,6 +322,30 @@ func TestFailedCheckpointsLeaveNothingBehind(t *testing.T) {
 	}
 }
 
+// So do first checkpoints of processes that end amid them, one after the other.
+func TestFirstCheckpointsThatBreakOffLeaveNothingBehind(t *testing.T) {
+	disk := newCrashDisk()
+	for i := range 10 {
+		j := &journey{disk: disk, rng: rand.New(rand.NewPCG(uint64(i), 7)), held: map[string][2]uint64{}}
+		disk.failAt = 0
+		j.open(t)
+		j.change()
+		disk.failAt = disk.ops + 20 // and all that comes after it, as for one that is killed
+		if err := j.checkpoint(); err == nil {
+			t.Fatal("the checkpoint did not break off")
+		}
+	}
+	left := 0
+	for name := range disk.names {
+		if strings.HasPrefix(name, segmentPrefix) || strings.HasPrefix(name, pagesPrefix) {
+			left++
+		}
+	}
+	if left > 8 {
+		t.Errorf("%d files are left", left)
+	}
+}
+
 // A relation of which a page is damaged serves what is whole, says that it is
 // not all, and is not in the next checkpoint: the table will be read again.
 func TestDamagedPageMakesItsRelationStale(t *testing.T) {

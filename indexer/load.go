@@ -29,6 +29,11 @@ func (d *Directory) Load(x *Index) (bookmark json.RawMessage, loaded []bool, err
 	if err != nil {
 		return nil, nil, err
 	}
+	if aside, err := d.sequences(damagedPrefix + manifestPrefix); err != nil {
+		return nil, nil, err
+	} else if len(sequences)+len(aside) == 0 {
+		d.first = 0 // no manifest names what there may be
+	}
 	for _, sequence := range slices.Backward(sequences) {
 		file := manifestPrefix + formatSequence(sequence)
 		m, trees, err := d.read(file, x)
