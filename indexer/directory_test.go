@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -198,6 +199,81 @@ func TestDamagedCheckpointIsSetAside(t *testing.T) {
 		if file[0] == 's' {
 			check(t, d)
 		}
+	}
+}
+
+// What is not lost of a checkpoint is used when none is whole.
+func TestRelationsAreLostByThemselves(t *testing.T) {
+	link := Relation{Name: LinkPrefix + "0", Table: "s.users", Key: "org", Value: "id"}
+	const shared = "0000000001-followers" // of both checkpoints
+	for name, damage := range map[string]func(t *testing.T, path string){
+		"segment missing": func(t *testing.T, path string) {
+			if err := os.Remove(filepath.Join(path, "segment-"+shared)); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"segment cut": func(t *testing.T, path string) {
+			file := filepath.Join(path, "segment-"+shared)
+			overwrite(t, file, read(t, file)[:20])
+		},
+		"pages missing": func(t *testing.T, path string) {
+			if err := os.Remove(filepath.Join(path, "pages-"+shared+"-edges")); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"another lost in the one before": func(t *testing.T, path string) {
+			file := filepath.Join(path, "segment-"+shared)
+			overwrite(t, file, read(t, file)[:20])
+			if err := os.Remove(filepath.Join(path, "segment-0000000001-following")); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := openDirectory(t, t.TempDir())
+			x := NewIndex([]Relation{followers, following})
+			x.Apply(Batch{Links: []Link{{ID: 2, Definition: link}}, Changes: []Change{add(0, 1, 2), add(1, 2, 1), add(2, 5, 1)}, Transitions: live(0, 1, 2)})
+			write(t, d, x, `{"n":1}`)
+			x.Apply(Batch{Changes: []Change{add(1, 2, 3)}})
+			write(t, d, x, `{"n":2}`)
+			damage(t, d.path)
+
+			d, y, bookmark, loaded := reopen(t, d, followers, following)
+			if bookmark != `{"n":2}` || !slices.Equal(loaded, []bool{false, true}) || len(y.Links()) != 1 {
+				t.Fatalf("loaded %s, %v and links %+v, want what is not lost of the newest", bookmark, loaded, y.Links())
+			}
+			if y.State(0) != Loading || y.Count(0, 1) != 0 || y.State(1) != Live || y.Fingerprint(1) != x.Fingerprint(1) {
+				t.Fatalf("status = %+v", y.Status())
+			}
+			write(t, d, y, `{"n":3}`)
+			if got := files(t, d, "segment-"+shared); len(got) != 0 {
+				t.Errorf("%v of what was lost is kept", got)
+			}
+			y.Apply(Batch{Changes: []Change{add(0, 1, 2)}, Transitions: live(0)})
+			write(t, d, y, `{"n":4}`)
+			_, y, bookmark, loaded = reopen(t, d, followers, following)
+			if bookmark != `{"n":4}` || !slices.Equal(loaded, []bool{true, true}) || y.Fingerprint(0) != x.Fingerprint(0) {
+				t.Errorf("after the next checkpoint loaded %s, %v", bookmark, loaded)
+			}
+		})
+	}
+}
+
+// Links that are lost take nothing with them.
+func TestLinksAreLostByThemselves(t *testing.T) {
+	d := openDirectory(t, t.TempDir())
+	x := NewIndex([]Relation{followers})
+	for i := range RelationID(2) {
+		link := Relation{Name: LinkPrefix + strconv.Itoa(int(i)), Table: "s.users", Key: "org", Value: "id"}
+		x.Apply(Batch{Links: []Link{{ID: 1 + i, Definition: link}}, Changes: []Change{add(0, 1, 2), add(1+i, 5, uint64(i))}, Transitions: live(0, 1+i)})
+	}
+	write(t, d, x, `{"n":1}`)
+	if err := os.Remove(filepath.Join(d.path, "segment-0000000001-"+LinkPrefix+"0")); err != nil {
+		t.Fatal(err)
+	}
+	_, y, _, loaded := reopen(t, d, followers)
+	if links := y.Links(); !loaded[0] || len(links) != 1 || links[0].Name != LinkPrefix+"1" || y.all()[1].postings.Load().Count(5) != 1 {
+		t.Errorf("loaded %v and links %+v", loaded, links)
 	}
 }
 
