@@ -46,6 +46,10 @@ type bookmark struct {
 	// still to come.
 	Rescans map[string]indexer.Edge `json:"rescans,omitempty"`
 
+	// Aside are, by relation, the columns in whose order such a rescan collects the
+	// edges aside, if it does.
+	Aside map[string][]string `json:"aside,omitempty"`
+
 	// Loads tell by relation how far the first reading of its table has come, whose
 	// end is still to come.
 	Loads map[string]*lanes `json:"loads,omitempty"`
@@ -87,13 +91,16 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 			b.Relations = append(b.Relations, r.Name)
 		}
 	}
-	b.Rescans, b.Loads = make(map[string]indexer.Edge), make(map[string]*lanes)
+	b.Rescans, b.Aside, b.Loads = make(map[string]indexer.Edge), make(map[string][]string), make(map[string]*lanes)
 	for _, r := range f.assembler.follows {
 		if slices.ContainsFunc(f.drifted, func(d doubt) bool { return d.Relation == r.id }) {
 			continue // it is going to be read from the beginning
 		}
-		if r.reached != nil && !r.aside {
+		if r.reached != nil && (!r.aside || r.asideBy != nil) {
 			b.Rescans[r.Name] = *r.reached
+		}
+		if r.reached != nil && r.aside && r.asideBy != nil {
+			b.Aside[r.Name] = r.asideBy
 		}
 		if r.lanes != nil {
 			b.Loads[r.Name] = r.lanes
@@ -154,7 +161,7 @@ func (f *Follower) restore(raw json.RawMessage) error {
 			unaware = append(unaware, doubt{r.id, "an XA transaction was committed that was prepared before the relation was read"})
 		}
 		if reached, ok := b.Rescans[r.Name]; ok && r.state == indexer.Stale {
-			r.reached = &reached
+			r.reached, r.asideBy = &reached, b.Aside[r.Name]
 		}
 	}
 	for xid, x := range b.Prepared {

@@ -152,12 +152,16 @@ func TestRescanGoesOnAfterARestart(t *testing.T) {
 				t.Fatal(err)
 			}
 			reached, ok := bookmark.Rescans[relation]
-			if ordered := relation == "t.a.b"; ok != ordered {
-				t.Errorf("the bookmark has %v, want that it tells how far the rescan of %s is: %t", bookmark.Rescans, relation, ordered)
+			if !ok {
+				t.Errorf("the bookmark has %v, want that it tells how far the rescan of %s is", bookmark.Rescans, relation)
+			}
+			first := reached.Key // of the columns that the table is read in the order of
+			if relation == "t.b.a" {
+				first = reached.Value
 			}
 			k = s.start(t, o, k.index)
 			k.live(relation)
-			if read := k.rescanned(relation).Rows; ok && read > rows-reached.Key+1000 {
+			if read := k.rescanned(relation).Rows; read > rows-first+1000 {
 				t.Errorf("%d rows were read after the restart at %v, want the rest", read, reached)
 			}
 		}

@@ -109,6 +109,14 @@ func (a *aside) cascade(changes []Change, symmetric bool) {
 	(&cascade{tree: a.went, rows: &a.wentRows, symmetric: symmetric}).apply(went)
 }
 
+// damage returns what was found to be damaged of the checkpoint that it comes from.
+func (a *aside) damage() error {
+	if a == nil {
+		return nil
+	}
+	return a.came.Damage()
+}
+
 // clear drops everything: what is read after it was there before it as well.
 func (a *aside) clear() {
 	a.came.Clear()

@@ -128,6 +128,67 @@ func TestOnlyRelationsAsDefinedAreLoadedInTheirState(t *testing.T) {
 	}
 }
 
+// TestReadingAsideGoesOnAfterARestart keeps what was collected aside, with the
+// changes since, until it takes the place of the contents.
+func TestReadingAsideGoesOnAfterARestart(t *testing.T) {
+	d := openDirectory(t, t.TempDir())
+	x := NewIndex([]Relation{followers})
+	x.Apply(Batch{Changes: []Change{add(0, 1, 2), add(0, 5, 5)}, Transitions: live(0)})
+	write(t, d, x, `{"n":1}`)
+	x.Apply(Batch{Transitions: []Transition{{State: Stale, Reason: "in doubt"}}, Readings: []Reading{{Aside: true, Begins: true, Edges: []Edge{{Key: 1, Value: 7}, {Key: 1, Value: 8}}}}})
+	write(t, d, x, `{"n":2}`)
+	x.Apply(Batch{Changes: []Change{{Op: Remove, Key: 1, Value: 8}}}) // which the contents do not have
+	write(t, d, x, `{"n":3}`)
+	d, x, _, loaded := reopen(t, d, followers)
+	if !loaded[0] || x.State(0) != Stale || !x.Contains(0, 5, 5) || x.Contains(0, 1, 7) {
+		t.Fatalf("loaded %v, %+v", loaded, x.Status())
+	}
+	x.Apply(Batch{Changes: []Change{add(0, 3, 3)}, Readings: []Reading{{Aside: true, Edges: []Edge{{Key: 2, Value: 1}}}}})
+	write(t, d, x, `{"n":4}`)
+	d, x, _, _ = reopen(t, d, followers)
+	if drifts := x.Apply(Batch{Transitions: live(0)}); len(drifts) > 0 {
+		t.Fatal(drifts)
+	}
+	if got, want := edgesNow(x, 0), []Edge{{Key: 1, Value: 7}, {Key: 2, Value: 1}, {Key: 3, Value: 3}}; !slices.Equal(got, want) {
+		t.Errorf("contents are %v, want %v", got, want)
+	}
+	write(t, d, x, `{"n":5}`)
+	write(t, d, x, `{"n":6}`)
+	if got := files(t, d, pagesPrefix); len(got) != 1 {
+		t.Errorf("pages are %v, want none of what was aside", got)
+	}
+}
+
+// TestReadingAsideThatIsLost loses what was collected aside: it must not take the
+// place of the contents.
+func TestReadingAsideThatIsLost(t *testing.T) {
+	d := openDirectory(t, t.TempDir())
+	x := NewIndex([]Relation{followers})
+	var edges []Edge
+	for i := range uint64(20_000) {
+		edges = append(edges, Edge{Key: i * i, Value: i})
+	}
+	x.Apply(Batch{Changes: []Change{add(0, 1, 2)}, Transitions: []Transition{{State: Stale, Reason: "in doubt"}},
+		Readings: []Reading{{Aside: true, Begins: true, Edges: edges}}})
+	write(t, d, x, `{"n":1}`)
+	file := filepath.Join(d.path, "pages-0000000001-followers-"+asideTree)
+	b := read(t, file)
+	b[len(b)/2] ^= 1
+	overwrite(t, file, b)
+	d, x, _, loaded := reopen(t, d, followers)
+	if !loaded[0] {
+		t.Fatal("the relation is not loaded, though its contents are whole")
+	}
+	drifts := x.Apply(Batch{Transitions: live(0)})
+	if len(drifts) != 1 || x.State(0) != Stale || x.Count(0, 1) != 1 {
+		t.Errorf("drifts = %+v, status = %+v; want that it is stale and to be read again", drifts, x.Status())
+	}
+	write(t, d, x, `{"n":2}`)
+	if _, y, _, _ := reopen(t, d, followers); y.State(0) != Stale || y.Count(0, 1) != 1 {
+		t.Errorf("after the next checkpoint status = %+v", y.Status())
+	}
+}
+
 func TestUnchangedRelationKeepsItsSegment(t *testing.T) {
 	d := openDirectory(t, t.TempDir())
 	x := NewIndex([]Relation{followers, following})

@@ -1,6 +1,7 @@
 package indexer
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"math"
@@ -139,10 +140,15 @@ func (x *Index) Apply(b Batch) (drifts []Drift) {
 		r.applyPending()
 	}
 	for _, t := range b.Transitions {
-		if t.State == Live {
-			all[t.Relation].renew()
-			all[t.Relation].move(t)
+		if t.State != Live {
+			continue
 		}
+		if err := all[t.Relation].renew(); err != nil {
+			all[t.Relation].setState(Stale, "part of what was read of its table is lost")
+			drifts = append(drifts, Drift{Relation: t.Relation, Reason: fmt.Sprintf("what was read of its table is lost: %v", err)})
+			continue
+		}
+		all[t.Relation].move(t)
 	}
 	for i, r := range all {
 		if state, _ := r.getState(); r.missing > 0 && state == Live {
@@ -167,6 +173,7 @@ func (r *relation) applyPending() {
 	}
 	if r.aside != nil {
 		r.aside.apply(r.pending)
+		r.changed = true
 	}
 	tree := r.postings.Load()
 	if r.counted.Load() {
@@ -199,6 +206,7 @@ func (r *relation) read(part Reading) {
 			r.aside = newAside(r.counted.Load())
 		}
 		r.aside.read(part.Edges)
+		r.changed = true
 		return
 	}
 	r.dropAside()
@@ -206,14 +214,19 @@ func (r *relation) read(part Reading) {
 }
 
 // renew puts what was collected aside in the place of the contents, where the two
-// differ.
-func (r *relation) renew() {
+// differ. It fails when some of that was lost, and then drops it.
+func (r *relation) renew() error {
 	if r.aside == nil {
-		return
+		return nil
+	}
+	if err := r.aside.came.Prove(context.Background()); err != nil { // it may be from a checkpoint
+		r.dropAside()
+		return err
 	}
 	r.replace(Edge{}, Edge{Key: math.MaxUint64, Value: math.MaxUint64}, r.aside.rows)
 	r.missing += r.aside.missing
 	r.dropAside()
+	return nil
 }
 
 // dropAside forgets what was collected aside. Its memory, that of a relation, goes
@@ -223,6 +236,7 @@ func (r *relation) dropAside() {
 	if r.aside != nil {
 		r.aside.clear()
 		r.aside = nil
+		r.changed = true
 	}
 }
 
@@ -267,6 +281,10 @@ func treeName(i int) string {
 	return "beyond" + strconv.Itoa(i-1)
 }
 
+// asideTree is the name of the tree, behind the others, of what was collected aside
+// of a relation that is Stale.
+const asideTree = "aside"
+
 // trees returns the trees that the relation consists of.
 func (r *relation) trees() []*postings.Index {
 	trees := []*postings.Index{r.postings.Load()}
@@ -276,14 +294,19 @@ func (r *relation) trees() []*postings.Index {
 	return trees
 }
 
-// adopt takes the trees of a checkpoint.
-func (r *relation) adopt(trees []*postings.Index) {
+// adopt takes the trees of a checkpoint, and what had been collected aside, if
+// anything.
+func (r *relation) adopt(trees []*postings.Index, collected *postings.Index) {
 	r.postings.Store(trees[0])
 	for _, slice := range trees[1:] {
 		r.rows.adopt(slice)
 	}
 	r.counted.Store(len(trees) > 1)
 	r.changed, r.begun = false, true
+	if collected != nil {
+		r.aside = newAside(false)
+		r.aside.came = collected
+	}
 }
 
 // move makes a transition.

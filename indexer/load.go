@@ -41,17 +41,21 @@ func (d *Directory) Load(x *Index) (bookmark json.RawMessage, loaded []bool, err
 		return nil, loaded, err
 	}
 	d.loaded = c.trees
-	of := make(map[string][]*postings.Index)
+	of, aside := make(map[string][]*postings.Index), make(map[string]*postings.Index)
 	for _, t := range c.trees {
 		d.pages[t.key] = t.file
-		of[t.key.relation] = append(of[t.key.relation], t.index)
+		if t.key.tree == asideTree {
+			aside[t.key.relation] = t.index
+		} else {
+			of[t.key.relation] = append(of[t.key.relation], t.index)
+		}
 	}
 	for i, link := range c.links() {
 		x.define(Link{ID: RelationID(len(x.relations) + i), Definition: link})
 	}
 	for i, r := range x.all() {
 		if trees := of[r.Name]; trees != nil {
-			r.adopt(trees)
+			r.adopt(trees, aside[r.Name])
 			was := c.relation(r.Relation)
 			r.setState(was.state(), was.Reason)
 			if i < len(loaded) {
@@ -174,7 +178,8 @@ func (d *Directory) readSegment(relation string, s segmentFile) (opened []loaded
 		return nil, ofFile(s.File, fmt.Errorf("%w: it has no tree", postings.ErrDamaged))
 	}
 	for i, part := range parts {
-		if part.Name != treeName(i) {
+		isAside := part.Name == asideTree && i > 0 && i == len(parts)-1
+		if part.Name != treeName(i) && !isAside {
 			return opened, ofFile(s.File, fmt.Errorf("%w: its tree %q is out of place", postings.ErrDamaged, part.Name))
 		}
 		name, ok := s.Pages[part.Name]
