@@ -99,7 +99,7 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 		if r.reached != nil && (!r.aside || r.asideBy != nil) {
 			b.Rescans[r.Name] = *r.reached
 		}
-		if r.reached != nil && r.aside && r.asideBy != nil {
+		if r.reached != nil && r.asideBy != nil {
 			b.Aside[r.Name] = r.asideBy
 		}
 		if r.lanes != nil {

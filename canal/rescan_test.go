@@ -147,6 +147,13 @@ func TestRescanGoesOnAfterARestart(t *testing.T) {
 				k.wait("the first rows", func() bool { return k.rescanned(relation).Rows > 0 })
 				o = k.resume()
 			}
+			f, err := canal.NewFollower(o) // which is stopped before it has reached the source
+			if err != nil {
+				t.Fatal(err)
+			}
+			if o.Bookmark, err = f.Bookmark(); err != nil {
+				t.Fatal(err)
+			}
 			var bookmark struct{ Rescans map[string]indexer.Edge }
 			if err := json.Unmarshal(o.Bookmark, &bookmark); err != nil {
 				t.Fatal(err)

@@ -79,9 +79,7 @@ func (d *Directory) freezeTrees(r *relation, state State) (frozen []frozenTree) 
 	for i, tree := range r.trees() {
 		freeze(treeName(i), tree)
 	}
-	// Where rows are counted what is collected is of a view, which ends with the
-	// process.
-	if r.aside != nil && !r.aside.counted && state == Stale {
+	if r.aside.isKept() && state == Stale {
 		freeze(asideTree, r.aside.came)
 	}
 	return frozen

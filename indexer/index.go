@@ -70,8 +70,9 @@ type relation struct {
 	changed bool // since it was last frozen for a checkpoint
 	begun   bool // what it has is part of its table at least, if only that no row passes its filter
 	pending []postings.Change
-	missing uint64 // rows, in the batch that is applied
-	aside   *aside // contents to come, see Reading.Aside; else nil
+	missing uint64            // rows, in the batch that is applied
+	aside   *aside            // contents to come, see Reading.Aside; else nil
+	former  []*postings.Index // what was aside and is cleared, while a checkpoint or a proof still looks at it
 
 	dependents []Dependent // of a link
 }
@@ -164,6 +165,7 @@ func (x *Index) Apply(b Batch) (drifts []Drift) {
 // applyPending applies the changes that wait. Without any, the relation goes on
 // with what those before have left to do.
 func (r *relation) applyPending() {
+	r.former = slices.DeleteFunc(r.former, func(tree *postings.Index) bool { return !tree.GoOn() })
 	if len(r.pending) == 0 {
 		r.postings.Load().GoOn()
 		for _, slice := range r.rows.all() { // also of rows that are not counted any more
@@ -173,7 +175,7 @@ func (r *relation) applyPending() {
 	}
 	if r.aside != nil {
 		r.aside.apply(r.pending)
-		r.changed = true
+		r.changed = r.changed || r.aside.isKept()
 	}
 	tree := r.postings.Load()
 	if r.counted.Load() {
@@ -204,9 +206,10 @@ func (r *relation) read(part Reading) {
 		}
 		if r.aside == nil {
 			r.aside = newAside(r.counted.Load())
+			r.aside.headless = !part.Begins
 		}
 		r.aside.read(part.Edges)
-		r.changed = true
+		r.changed = r.changed || r.aside.isKept()
 		return
 	}
 	r.dropAside()
@@ -219,7 +222,11 @@ func (r *relation) renew() error {
 	if r.aside == nil {
 		return nil
 	}
-	if err := r.aside.came.Prove(context.Background()); err != nil { // it may be from a checkpoint
+	err := r.aside.came.Prove(context.Background()) // it may be from a checkpoint
+	if r.aside.headless {
+		err = errHeadless
+	}
+	if err != nil {
 		r.dropAside()
 		return err
 	}
@@ -230,14 +237,18 @@ func (r *relation) renew() error {
 }
 
 // dropAside forgets what was collected aside. Its memory, that of a relation, goes
-// back to the system at once, and not when the heap, of which it is no part, is
-// next collected.
+// back to the system as soon as nobody looks at it, and not when the heap, of which
+// it is no part, is next collected.
 func (r *relation) dropAside() {
-	if r.aside != nil {
-		r.aside.clear()
-		r.aside = nil
+	if r.aside == nil {
+		return
+	}
+	r.aside.clear()
+	if r.aside.isKept() {
+		r.former = append(r.former, r.aside.came)
 		r.changed = true
 	}
+	r.aside = nil
 }
 
 // replace makes the edges from first to last those of a sequence, which has them
@@ -419,6 +430,9 @@ func (x *Index) bytes() (held uint64) {
 	for _, r := range x.all() {
 		for _, t := range r.trees() {
 			held += t.Stats().Bytes
+		}
+		if r.aside.isKept() {
+			held += r.aside.came.Stats().Bytes
 		}
 	}
 	return held

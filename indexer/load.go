@@ -269,4 +269,5 @@ func (d *Directory) Prove(ctx context.Context, damaged func(relation string)) {
 		named = t.key.relation
 		damaged(named)
 	}
+	d.loaded = nil // of which some may be of no use any more
 }
