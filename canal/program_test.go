@@ -19,7 +19,7 @@ import (
 // the end every relation equals its table. A script that fails is shrunk and
 // printed, to be kept in testdata/follow.
 func TestRandomScripts(t *testing.T) {
-	scripts, seed := 16, "1"
+	scripts, seed := 12, "1"
 	if long {
 		scripts, seed = 200, "0" // which is another one each time, and told
 	}
@@ -126,11 +126,11 @@ func (w *scriptWriter) write() {
 	}
 	w.follows = w.relations()
 	w.add(append([]string{"follow"}, w.follows...)...)
-	steps := 25
+	most := 5
 	if long {
-		steps = 60
+		most = 12
 	}
-	for range rapid.IntRange(1, steps).Draw(w.t, "steps") {
+	for range 5 * rapid.IntRange(1, most).Draw(w.t, "steps") {
 		w.step()
 	}
 	w.end()
@@ -192,28 +192,33 @@ func (w *scriptWriter) id() int { return w.n(8, "id") }
 // one draws one of several texts.
 func (w *scriptWriter) one(texts ...string) string { return rapid.SampledFrom(texts).Draw(w.t, "one") }
 
-// step writes one step. Rows are drawn as the smallest numbers, so that scripts
-// shrink to them.
+// step writes one step, or none. Rows are drawn as the smallest numbers, so that
+// scripts shrink to them.
 func (w *scriptWriter) step() {
-	switch step := w.n(24, "step"); {
-	case step == 18, step == 19 && w.down:
+	switch step := w.n(25, "step"); {
+	case step == 0:
+	case w.down && step%2 == 0:
 		w.restart()
-	case step == 16, step == 17, step == 19, w.down:
+	case w.down:
 		w.turn()
-	case step <= 4:
+	case step <= 3:
 		w.sql("main", w.changes("main")...)
-	case step <= 7:
+	case step <= 6:
+		w.definition()
+	case step <= 8:
 		w.sql("main", w.transaction()...)
-	case step <= 9:
+	case step <= 10:
 		w.other()
-	case step <= 11:
+	case step <= 12:
 		w.branch()
-	case step == 12:
-		w.sql("main", "FLUSH BINARY LOGS")
 	case step == 13:
 		w.sql("main", w.setting())
-	case step <= 15:
-		w.definition()
+	case step == 14:
+		w.sql("main", "FLUSH BINARY LOGS")
+	case step <= 17:
+		w.turn()
+	case step == 18:
+		w.restart()
 	case !w.stopped:
 		w.running()
 	}
