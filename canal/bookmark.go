@@ -23,6 +23,7 @@ type bookmark struct {
 	At         time.Time        `json:"at"`                    // up to which time the index has everything
 	Begin      fileBegin        `json:"begin,omitzero"`        // of the file that the position is in, if known
 	End        gtid.Coordinates `json:"end,omitzero"`          // the position's place in the source's binlog, if known
+	History    history          `json:"history,omitzero"`      // of the position, MariaDB only
 	Tables     []*table         `json:"tables"`                // as the position sees them
 
 	// Counted are the names of the relations whose rows are counted.
@@ -72,6 +73,7 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 		ServerUUID: f.server.uuid,
 		At:         f.fresh.since(),
 		End:        f.end,
+		History:    f.history,
 		Tables:     slices.Collect(maps.Values(f.assembler.tables)),
 		Prepared:   f.assembler.prepared,
 		Limbo:      f.assembler.limbo.commits(),
@@ -123,7 +125,14 @@ func (f *Follower) restore(raw json.RawMessage) error {
 	f.tracker.Set(position)
 	f.server = &server{kind: b.Kind, id: b.ServerID, uuid: b.ServerUUID}
 	f.fresh.setSince(b.At)
-	f.begin, f.end = b.Begin, b.End
+	f.begin, f.end, f.history = b.Begin, b.End, b.History
+	if b.Kind == gtid.Maria && b.History.Applied.IsEmpty() { // of a version that did not keep it
+		state, err := gtid.ParseMariaState(b.Position)
+		if err != nil {
+			return fmt.Errorf("read the checkpoint's position: %w", err)
+		}
+		f.history = history{state, state.Clone()}
+	}
 	for _, xid := range b.Limbo {
 		f.assembler.limbo.add(xid)
 	}

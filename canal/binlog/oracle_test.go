@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
 )
 
@@ -121,6 +122,12 @@ func (c *comparer) event(e Event, theirs *replication.BinlogEvent) {
 		c.same(e, err,
 			[]any{ours.Domain, ours.Server, ours.Sequence, ours.Flags, ours.CommitID},
 			[]any{theirs.GTID.DomainID, theirs.GTID.ServerID, theirs.GTID.SequenceNumber, theirs.Flags, theirs.CommitID})
+	case *replication.MariadbGTIDListEvent:
+		ours := []mysql.MariadbGTID{}
+		err := e.MariaGTIDList(func(domain, server uint32, sequence uint64) {
+			ours = append(ours, mysql.MariadbGTID{DomainID: domain, ServerID: server, SequenceNumber: sequence})
+		})
+		c.same(e, err, ours, theirs.GTIDs)
 	case *replication.HeartbeatEvent:
 		ours, err := e.Heartbeat()
 		c.same(e, err, ours.File, theirs.Filename)
