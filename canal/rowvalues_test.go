@@ -108,32 +108,6 @@ func testRandomRows(t *testing.T, s *source, r *rand.Rand) {
 	h.compare(c)
 }
 
-// binlogs returns the names of the source's binlogs.
-func (s *source) binlogs(t *testing.T) (names []string) {
-	t.Helper()
-	rows, err := s.DB().QueryContext(testContext(t), "SHOW BINARY LOGS")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	fields, err := rows.Columns()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for rows.Next() {
-		var name string
-		into := []any{&name}
-		for range fields[1:] {
-			into = append(into, new(any))
-		}
-		if err := rows.Scan(into...); err != nil {
-			t.Fatal(err)
-		}
-		names = append(names, name)
-	}
-	return names
-}
-
 func lastOf(names []string) string { return names[len(names)-1] }
 
 // filterColumns returns the columns of table x as filters see them.
