@@ -177,9 +177,12 @@ func (s *source) isText(ctx context.Context, r canal.Relation) (isText bool, err
 		return false, nil // no test has such keys in tables of a pattern
 	}
 	err = s.DB().QueryRowContext(ctx, "SELECT DATA_TYPE NOT LIKE '%int' FROM information_schema.COLUMNS "+
-		"WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_NAME = ?", r.Schema, r.Table, r.Key).Scan(&isText)
+		"WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_NAME = ?", r.Schema, unquoted(r.Table), unquoted(r.Key)).Scan(&isText)
 	return isText, err
 }
+
+// unquoted returns a name that stands between quotes in SQL.
+func unquoted(name string) string { return strings.ReplaceAll(name, "``", "`") }
 
 // stateOf returns the state of a relation and the reason for it.
 func (k *kith) stateOf(name string) (indexer.State, string) {
