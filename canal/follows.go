@@ -33,6 +33,10 @@ type follow struct {
 
 	cascades map[tableKey][]cascade // by its tables: what rows of others do to it
 
+	// What is still to be read, if that is not the whole table: not nil until it is
+	// live again, see piece.go.
+	pieces []piece
+
 	// Of a link, see link.go: what hangs on it, and whether it was given up since
 	// nothing does.
 	link       bool
@@ -71,11 +75,11 @@ type follow struct {
 func (f *follow) aware() bool { return f.state != indexer.Loading || f.lanes != nil }
 
 // begun says that part of its table has been read, and is not in doubt.
-func (f *follow) begun() bool { return f.reached != nil || f.lanes != nil }
+func (f *follow) begun() bool { return f.reached != nil || f.lanes != nil || f.pieces != nil }
 
 // unread has its table read from the beginning.
 func (f *follow) unread() {
-	f.due, f.reached, f.lanes, f.asideBy, f.since, f.converged = true, nil, nil, nil, nil, nil
+	f.due, f.reached, f.lanes, f.pieces, f.asideBy, f.since, f.converged = true, nil, nil, nil, nil, nil, nil
 }
 
 // orLoading returns a state for the index: a relation that was never read is
@@ -108,6 +112,7 @@ type tableKey struct{ schema, name string }
 type doubt struct {
 	Relation indexer.RelationID
 	Reason   string
+	Pieces   []piece `json:",omitempty"` // that it is confined to
 }
 
 func (a *assembler) followsOf(key tableKey) []*follow {
@@ -153,12 +158,15 @@ func (a *assembler) doubtDescendants(key tableKey, reason string) {
 // doubt notes that the group does something to a relation that its changes do not
 // tell, once in a group.
 func (a *assembler) doubt(f *follow, reason string) {
-	for _, d := range a.group.doubts {
-		if d.Relation == f.id {
+	for i := range a.group.doubts {
+		if d := &a.group.doubts[i]; d.Relation == f.id {
+			if d.Pieces != nil {
+				*d = doubt{Relation: f.id, Reason: reason}
+			}
 			return
 		}
 	}
-	a.group.doubts = append(a.group.doubts, doubt{f.id, reason})
+	a.group.doubts = append(a.group.doubts, doubt{Relation: f.id, Reason: reason})
 }
 
 // key returns the name of the table of a relation.

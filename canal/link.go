@@ -230,7 +230,7 @@ func (f *Follower) linkFor(n need) *follow {
 	})
 	a.follows = append(a.follows, r)
 	for _, x := range a.prepared { // their changes were kept without it, and it does not see their rows
-		x.Doubts = append(x.Doubts, doubt{r.id, "an XA transaction was committed that was prepared before the link was known"})
+		x.Doubts = append(x.Doubts, doubt{Relation: r.id, Reason: "an XA transaction was committed that was prepared before the link was known"})
 	}
 	f.logger.Info("rows of another table are followed, with which those of relations change", "link", r.Name,
 		"table", n.table.String(), "key", r.Key, "value", r.Value, "relation", n.relation.Name)

@@ -69,6 +69,8 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 		f.beginView(s, view)
 	case !r.read && !r.link: // their negative numbers must not be passed over
 		s.load, err = f.beginLoad(ctx, s.table, f.mates(r, s.table), guess)
+	case r.pieces != nil:
+		guess = 0 // nobody knows how many rows they have
 	default:
 		f.beginInPlace(s)
 	}
@@ -80,7 +82,7 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 		f.counters.rescanRows[r.id].Store(0)
 		f.counters.rescanGuess[r.id].Store(guess)
 		f.logger.Info("reading table again", "table", r.pattern().String(), "tables", len(tables), "relation", r.Name,
-			"rows_estimated", guess, "index", s.index, "aside", r.aside)
+			"rows_estimated", guess, "index", s.index, "aside", r.aside, "ids", len(r.pieces))
 	}
 	return nil
 }

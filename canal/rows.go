@@ -138,8 +138,13 @@ func (a *assembler) cascade(plans []cascadePlan, before, after []binlog.Value) {
 		changes, doubtful := p.appendChanges(a.group.changes, before, after)
 		a.group.changes = changes
 		a.group.cascades = a.group.cascades || len(changes) > n
-		if doubtful != "" {
-			a.doubtKin(p.relation, doubtful)
+		if doubtful == "" {
+			continue
 		}
+		if pieces, all := p.pieces(before, after); all {
+			a.doubtPieces(p.relation, doubtful, pieces)
+			continue
+		}
+		a.doubtKin(p.relation, doubtful)
 	}
 }
