@@ -288,7 +288,7 @@ func (w *scriptWriter) setting() string {
 // definition returns statements that change table t, make it empty, or put another
 // in its place.
 func (w *scriptWriter) definition() []string {
-	switch w.n(11, "definition") {
+	switch w.n(14, "definition") {
 	case 0:
 		return []string{"TRUNCATE TABLE t"}
 	case 1, 2:
@@ -310,5 +310,11 @@ func (w *scriptWriter) definition() []string {
 	case 9:
 		return append(append([]string{"RENAME TABLE t TO away"}, w.statements("away")...), "RENAME TABLE away TO t")
 	}
-	return []string{"CREATE INDEX i ON t (x)"}
+	if w.n(2, "index") == 0 {
+		return []string{"CREATE INDEX i ON t (x)"}
+	}
+	return []string{rapid.SampledFrom([]string{ // of other columns than those that are followed
+		"ALTER TABLE t MODIFY x BIGINT FIRST", "ALTER TABLE t MODIFY x VARCHAR(300) AFTER b", "ALTER TABLE t DROP COLUMN x, ADD COLUMN x INT FIRST",
+		"ALTER TABLE t CHANGE x y TEXT FIRST, ADD COLUMN x INT AFTER a", "ALTER TABLE t DROP COLUMN y", "ALTER TABLE t DROP COLUMN c1, MODIFY x INT AFTER a",
+	}).Draw(w.t, "other columns")}
 }
