@@ -25,6 +25,7 @@ type bookmark struct {
 	End        gtid.Coordinates `json:"end,omitzero"`          // the position's place in the source's binlog, if known
 	History    history          `json:"history,omitzero"`      // of the position, MariaDB only
 	Tables     []*table         `json:"tables"`                // as the position sees them
+	Ancestors  []*table         `json:"ancestors,omitempty"`   // the same of those that rows of these depend on
 
 	// Counted are the names of the relations whose rows are counted.
 	Counted []string `json:"counted,omitempty"`
@@ -79,6 +80,7 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 		End:        f.end,
 		History:    f.history,
 		Tables:     slices.Collect(maps.Values(f.assembler.tables)),
+		Ancestors:  slices.Collect(maps.Values(f.assembler.ancestors)),
 		Prepared:   f.assembler.prepared,
 		Limbo:      f.assembler.limbo.commits(),
 		Settled:    !f.unsettled && len(f.assembler.limbo.suspects) == 0,
@@ -151,6 +153,9 @@ func (f *Follower) restore(raw json.RawMessage) error {
 	for _, t := range b.Tables {
 		f.assembler.tables[f.assembler.keyOf(t.Schema, t.Name)] = t
 		f.tellTextKeys(t)
+	}
+	for _, t := range b.Ancestors {
+		f.assembler.ancestors[f.assembler.keyOf(t.Schema, t.Name)] = t
 	}
 	for i, r := range f.assembler.follows {
 		partly := r.state == indexer.Loading && i < len(f.o.Loaded) && f.o.Loaded[i]

@@ -2,6 +2,7 @@ package canal
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -150,6 +151,7 @@ func (a *assembler) doubtAll(reason string) {
 
 // doubtDescendants doubts the relations that rows of an ancestor are something to.
 func (a *assembler) doubtDescendants(key tableKey, reason string) {
+	delete(a.ancestors, key) // which are looked at again
 	for _, c := range a.cascades[key] {
 		a.doubtKin(c.relation, fmt.Sprintf("%s, on which its rows depend: %s", c.ancestor, reason))
 	}
@@ -244,6 +246,7 @@ func (a *assembler) followTables() {
 			}
 		}
 	}
+	maps.DeleteFunc(a.ancestors, func(key tableKey, _ *table) bool { return a.cascades[key] == nil })
 	for id, m := range a.maps {
 		if len(before[m.key])+len(a.cascades[m.key]) > 0 {
 			a.maps[id] = a.newMapped(m.TableMap, false)

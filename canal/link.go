@@ -168,6 +168,9 @@ func (f *Follower) findCascades(ctx context.Context, q queryer, t *table, group 
 			return err
 		}
 		t.cascades = append(t.cascades, found...)
+		for i := range found {
+			f.assembler.learnAncestor(&found[i])
+		}
 		if err == nil {
 			r.hasCascades(f.assembler.keyOf(of[r].Schema, of[r].Name), found)
 			f.depend(r, needs)

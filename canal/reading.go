@@ -128,13 +128,16 @@ func (f *Follower) examineTables(ctx context.Context, r *follow) (tables []*tabl
 func (f *Follower) holdAgainstKnown(r *follow, t *table) *table {
 	key := f.assembler.keyOf(t.Schema, t.Name)
 	known, group := f.assembler.tables[key], f.assembler.followsOf(key)
-	if known != nil && known.precedes(t, known.Extended) && slices.Equal(known.Foreign, t.Foreign) {
+	named := f.assembler.named || known != nil && known.Extended
+	followed := slices.DeleteFunc(slices.Clone(group), func(r *follow) bool { return r.state == indexer.Halted })
+	if known != nil && known.precedes(t, named, columnsOf(followed)) && slices.Equal(known.Foreign, t.Foreign) {
 		// When all are in doubt from the beginning, rows may come with other
 		// lengths from now on: the next ones tell.
 		goesOn := slices.ContainsFunc(group, func(r *follow) bool { return !r.retired && (!r.due || r.begun()) })
-		if goesOn && known.holds(r) {
+		if goesOn && known.precedes(t, named, r.columns()) {
 			return t.goOnAs(known)
 		}
+		t.Extended = goesOn // to others, rows may come from before it was as it is now
 	} else if known != nil { // the stream may have yet to tell of it
 		for _, other := range group {
 			for _, r := range other.kin(nil) {

@@ -59,12 +59,12 @@ func (a *assembler) newMapped(m *binlog.TableMap, met bool) *mapped {
 	if len(follows) > 0 {
 		result.plan, result.unfit = newRowPlan(t, follows, cascades, m)
 	} else {
-		t = cascades[0].ancestor
+		t = a.ancestor(result.key)
 		result.plan, result.unfit = newRowPlan(t, nil, cascades, m)
 	}
 	if result.unfit != nil && len(follows)*len(cascades) > 0 {
 		// Those that depend on it may have looked at the table since it was altered.
-		result.plan, _ = newRowPlan(cascades[0].ancestor, nil, cascades, m)
+		result.plan, _ = newRowPlan(a.ancestor(result.key), nil, cascades, m)
 	}
 	if met && result.unfit == nil && t.Fingerprint == 0 && !a.catchingUp(result.key) {
 		t.Fingerprint = m.Fingerprint()

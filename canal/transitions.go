@@ -63,6 +63,7 @@ func (f *Follower) lose(reason error) {
 	f.logger.Error("the position is lost: all relations are read again", "position", f.tracker.String(), "reason", reason)
 	f.started, f.missing = false, time.Time{}
 	clear(f.assembler.tables)
+	clear(f.assembler.ancestors)
 	clear(f.assembler.prepared)
 	for _, r := range f.assembler.follows {
 		r.defined = false
