@@ -75,7 +75,7 @@ func (w *scriptWriter) added(table string, n int) string {
 }
 
 func definePlain(w *scriptWriter, n int) []string {
-	switch w.n(11, "definition") {
+	switch w.n(14, "definition") {
 	case 0:
 		return []string{"TRUNCATE TABLE t~"}
 	case 1, 2:
@@ -96,7 +96,9 @@ func definePlain(w *scriptWriter, n int) []string {
 	case 9:
 		return []string{"RENAME TABLE t~ TO away~", w.edges("away~"), w.edges("away~"), "RENAME TABLE away~ TO t~"}
 	}
-	return []string{"CREATE INDEX i ON t~ (x)"}
+	return []string{w.one("CREATE INDEX i ON t~ (x)", // and of other columns than those that are followed
+		"ALTER TABLE t~ MODIFY x BIGINT FIRST", "ALTER TABLE t~ MODIFY x VARCHAR(300) AFTER b", "ALTER TABLE t~ DROP COLUMN x, ADD COLUMN x INT FIRST",
+		"ALTER TABLE t~ CHANGE x y TEXT FIRST, ADD COLUMN x INT AFTER a", "ALTER TABLE t~ DROP COLUMN y", "ALTER TABLE t~ DROP COLUMN c1, MODIFY x INT AFTER a")}
 }
 
 func countedTables(w *scriptWriter) []string {
