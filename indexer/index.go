@@ -38,7 +38,7 @@ type RelationStatus struct {
 
 // Totals counts a relation's changes of edges since the process started. Adds
 // and removes that changed nothing are not counted. Drifted counts rows that
-// were to be removed and were not there.
+// were to be removed and were not there, and edges that an audit has repaired.
 type Totals struct {
 	Added, Removed, Cleared, Drifted uint64
 }
@@ -116,6 +116,7 @@ func (x *Index) Apply(b Batch) (drifts []Drift) {
 			all[t.Relation].move(t)
 		}
 	}
+	x.repair(b.Repairs)
 	for _, reading := range b.Readings {
 		all[reading.Relation].read(reading)
 	}
@@ -364,7 +365,7 @@ func (x *Index) Count(rel RelationID, key uint64) uint64 {
 // relation's rows are counted. While a batch is applied it may be a number
 // between.
 func (x *Index) Rows(rel RelationID, key, value uint64) uint64 {
-	r := x.relations[rel]
+	r := x.all()[rel]
 	return r.rows.count(r.postings.Load(), key, value)
 }
 
@@ -387,7 +388,7 @@ func (x *Index) FingerprintRange(rel RelationID, first, last uint64) (fingerprin
 
 // State returns what the relation's answers are worth.
 func (x *Index) State(rel RelationID) State {
-	state, _ := x.relations[rel].getState()
+	state, _ := x.all()[rel].getState()
 	return state
 }
 
