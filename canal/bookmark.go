@@ -23,6 +23,7 @@ type bookmark struct {
 	At         time.Time        `json:"at"`                    // up to which time the index has everything
 	Begin      fileBegin        `json:"begin,omitzero"`        // of the file that the position is in, if known
 	End        gtid.Coordinates `json:"end,omitzero"`          // the position's place in the source's binlog, if known
+	History    history          `json:"history,omitzero"`      // of the position, MariaDB only
 	Tables     []*table         `json:"tables"`                // as the position sees them
 
 	// Counted are the names of the relations whose rows are counted.
@@ -46,6 +47,10 @@ type bookmark struct {
 	// still to come.
 	Rescans map[string]indexer.Edge `json:"rescans,omitempty"`
 
+	// Aside are, by relation, the columns in whose order such a rescan collects the
+	// edges aside, if it does.
+	Aside map[string][]string `json:"aside,omitempty"`
+
 	// Loads tell by relation how far the first reading of its table has come, whose
 	// end is still to come.
 	Loads map[string]*lanes `json:"loads,omitempty"`
@@ -68,6 +73,7 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 		ServerUUID: f.server.uuid,
 		At:         f.fresh.since(),
 		End:        f.end,
+		History:    f.history,
 		Tables:     slices.Collect(maps.Values(f.assembler.tables)),
 		Prepared:   f.assembler.prepared,
 		Limbo:      f.assembler.limbo.commits(),
@@ -87,13 +93,16 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 			b.Relations = append(b.Relations, r.Name)
 		}
 	}
-	b.Rescans, b.Loads = make(map[string]indexer.Edge), make(map[string]*lanes)
+	b.Rescans, b.Aside, b.Loads = make(map[string]indexer.Edge), make(map[string][]string), make(map[string]*lanes)
 	for _, r := range f.assembler.follows {
 		if slices.ContainsFunc(f.drifted, func(d doubt) bool { return d.Relation == r.id }) {
 			continue // it is going to be read from the beginning
 		}
-		if r.reached != nil && !r.aside {
+		if r.reached != nil && (!r.aside || r.asideBy != nil) {
 			b.Rescans[r.Name] = *r.reached
+		}
+		if r.reached != nil && r.asideBy != nil {
+			b.Aside[r.Name] = r.asideBy
 		}
 		if r.lanes != nil {
 			b.Loads[r.Name] = r.lanes
@@ -116,7 +125,14 @@ func (f *Follower) restore(raw json.RawMessage) error {
 	f.tracker.Set(position)
 	f.server = &server{kind: b.Kind, id: b.ServerID, uuid: b.ServerUUID}
 	f.fresh.setSince(b.At)
-	f.begin, f.end = b.Begin, b.End
+	f.begin, f.end, f.history = b.Begin, b.End, b.History
+	if b.Kind == gtid.Maria && b.History.Applied.IsEmpty() { // of a version that did not keep it
+		state, err := gtid.ParseMariaState(b.Position)
+		if err != nil {
+			return fmt.Errorf("read the checkpoint's position: %w", err)
+		}
+		f.history = history{state, state.Clone()}
+	}
 	for _, xid := range b.Limbo {
 		f.assembler.limbo.add(xid)
 	}
@@ -154,7 +170,7 @@ func (f *Follower) restore(raw json.RawMessage) error {
 			unaware = append(unaware, doubt{r.id, "an XA transaction was committed that was prepared before the relation was read"})
 		}
 		if reached, ok := b.Rescans[r.Name]; ok && r.state == indexer.Stale {
-			r.reached = &reached
+			r.reached, r.asideBy = &reached, b.Aside[r.Name]
 		}
 	}
 	for xid, x := range b.Prepared {

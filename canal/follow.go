@@ -263,6 +263,7 @@ func (f *Follower) Applied() {
 			f.tracker.AddMySQL(m.tsid, m.gno)
 		case m.kind == gtid.Maria:
 			f.tracker.AddMaria(m.domain, m.server, m.sequence)
+			f.history.Applied.Add(m.domain, m.server, m.sequence)
 		}
 		f.end = gtid.Coordinates{File: m.file, Offset: m.offset}
 	}

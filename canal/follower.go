@@ -27,8 +27,8 @@ const (
 	// pulses is how often in Options.Heartbeat an idle source is asked to show that
 	// it is there: it is not taken for dead soon, but it soon has a lag.
 	pulses = 4
-	// grace is how long a source may lack transactions that we have applied (a
-	// replica that still catches up) before its word is taken over ours.
+	// grace is the default of Options.Grace, and how far apart two tries may be that
+	// find the same lack.
 	grace = time.Minute
 )
 
@@ -52,6 +52,7 @@ type Follower struct {
 	server         *server          // as it was when last seen, or as the bookmark tells
 	begin          fileBegin        // the binlog that was read last
 	end            gtid.Coordinates // of what is applied, in the binlog of the source; empty if unknown
+	history        history          // of what is applied, MariaDB only
 
 	db       *sql.DB   // open while a snapshot is read
 	snapshot *snapshot // being read
@@ -90,6 +91,9 @@ func NewFollower(o Options) (*Follower, error) {
 	heartbeat := o.Heartbeat
 	if heartbeat == 0 {
 		heartbeat = time.Second
+	}
+	if o.Grace == 0 {
+		o.Grace = grace
 	}
 	f := &Follower{
 		o:         o,

@@ -14,15 +14,20 @@ import (
 // innodb_native_foreign_keys is ON; it is tested both ways.
 func eachCascading(t *testing.T, run func(t *testing.T, s *source, logged bool)) {
 	t.Helper()
+	eachCascadingKind(t, func(t *testing.T, o sandbox.Options, logged bool) { run(t, sharedSource(t, o), logged) })
+}
+
+// eachCascadingKind does the same for a test that starts the server itself.
+func eachCascadingKind(t *testing.T, run func(t *testing.T, o sandbox.Options, logged bool)) {
+	t.Helper()
 	eachKind(t, func(t *testing.T, o sandbox.Options) {
-		s := sharedSource(t, o)
-		if !s.atLeast(sandbox.MySQL, "9.6.0") {
-			run(t, s, false)
+		if !atLeast(o.Binary, sandbox.MySQL, "9.6.0") {
+			run(t, o, false)
 			return
 		}
-		t.Run("native=OFF", func(t *testing.T) { run(t, s, true) })
+		t.Run("native=OFF", func(t *testing.T) { run(t, o, true) })
 		o.Args = append(slices.Clone(o.Args), "--innodb-native-foreign-keys=ON")
-		t.Run("native=ON", func(t *testing.T) { run(t, sharedSource(t, o), false) })
+		t.Run("native=ON", func(t *testing.T) { run(t, o, false) })
 	})
 }
 

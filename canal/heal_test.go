@@ -66,22 +66,34 @@ func TestLostPositionServesStale(t *testing.T) {
 
 func (s *source) firstBinlog(t *testing.T) string {
 	t.Helper()
+	return s.binlogs(t)[0]
+}
+
+// binlogs returns the names of a source's binlogs, the oldest first.
+func (s *source) binlogs(t *testing.T) (names []string) {
+	t.Helper()
 	rows, err := s.DB().QueryContext(testContext(t), "SHOW BINARY LOGS")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer rows.Close()
 	columns, err := rows.Columns()
-	if err != nil || !rows.Next() {
-		t.Fatal(err, rows.Err())
+	if err != nil {
+		t.Fatal(err)
 	}
 	var name string
 	row := []any{&name}
 	for range columns[1:] {
 		row = append(row, new(any))
 	}
-	if err := rows.Scan(row...); err != nil {
+	for rows.Next() {
+		if err := rows.Scan(row...); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
-	return name
+	return names
 }

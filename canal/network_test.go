@@ -3,6 +3,7 @@ package canal_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -211,6 +212,42 @@ func TestPositionMovesForForeignTransactions(t *testing.T) {
 		}
 		if bookmark := k.bookmark(); !bytes.Contains(bookmark, []byte(k.follower.Position())) {
 			t.Errorf("bookmark %s lacks position %s", bookmark, k.follower.Position())
+		}
+	})
+}
+
+// TestPurgedBehindForeignTransactions goes on from a checkpoint behind ten thousand
+// transactions of other tables, of which the source has purged all binlogs but the last.
+func TestPurgedBehindForeignTransactions(t *testing.T) {
+	eachKind(t, func(t *testing.T, o sandbox.Options) {
+		o.Args = append(slices.Clone(o.Args), "--loose-slave-connections-needed-for-purge=0")
+		s := startSource(t, o)
+		schema := s.schema(t)
+		createFollowed(t, s, schema)
+		s.run(t, schema+"_other", "CREATE TABLE foreign_one (a INT AUTO_INCREMENT PRIMARY KEY)", `CREATE PROCEDURE many(n INT)
+			BEGIN WHILE n > 0 DO INSERT INTO foreign_one VALUES (); SET n = n - 1; END WHILE; END`)
+		k := s.follow(t, schema, "t.a.b")
+		k.exact()
+		before := k.follower.Status().Transactions
+		s.run(t, schema+"_other", "CALL many(5000)", "FLUSH BINARY LOGS", "CALL many(5000)")
+		k.exact()
+		if n := k.follower.Status().Transactions - before; n < 10_000 {
+			t.Errorf("%d transactions have come, want 10000", n)
+		}
+		k.halt()
+		purged := s.firstBinlog(t)
+		s.await(t, "the purge", func() bool {
+			s.run(t, "", "PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY") // those that nobody reads any more
+			return len(s.binlogs(t)) == 1
+		})
+		if s.firstBinlog(t) == purged {
+			t.Fatal("nothing was purged")
+		}
+		k = k.restart()
+		s.run(t, schema, "INSERT INTO t VALUES (9, 9, 9)")
+		k.followed()
+		if n := k.follower.Status().Reconnects; sum(n) > 0 || k.rescanned("t.a.b").Ended > 0 {
+			t.Errorf("connected again: %v, read again %d times", n, k.rescanned("t.a.b").Ended)
 		}
 	})
 }

@@ -43,6 +43,11 @@ type Options struct {
 	// of one has a lag. 0 means one second.
 	Heartbeat time.Duration
 
+	// Grace is how long a source may lack transactions that are applied here (a
+	// replica that still catches up) before its word is taken over ours, and all is
+	// read again. 0 means a minute.
+	Grace time.Duration
+
 	// SpillDir is the directory where changes of a transaction are kept that are
 	// too many for memory, for as long as it lasts. No other follower may use it.
 	// Without one, the relations that such a transaction changes are read again.

@@ -61,7 +61,7 @@ func TestSourceThatStaysBehind(t *testing.T) {
 	f := reviewFollower(t)
 	for i, lost := range []bool{false, true, false} { // then it is waited for anew
 		if i == 1 {
-			f.missing = time.Now().Add(-grace - time.Second)
+			f.missing = time.Now().Add(-f.o.Grace - time.Second)
 		}
 		err := f.explainStream(refused)
 		if _, is := errors.AsType[*lostError](err); is != lost {

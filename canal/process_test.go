@@ -278,10 +278,10 @@ func (k *process) await(ctx context.Context, what string, holds func() bool) err
 	return nil
 }
 
-// live says whether the relations are that are named.
+// live says whether the relations are that are named, or all if none is.
 func (k *process) live(names []string) bool {
 	return !slices.ContainsFunc(k.index.Status(), func(r indexer.RelationStatus) bool {
-		return r.State != indexer.Live && slices.Contains(names, r.Name)
+		return r.State != indexer.Live && (len(names) == 0 || slices.Contains(names, r.Name))
 	})
 }
 

@@ -9,14 +9,17 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/kithdb/kith/canal/sandbox"
 )
 
-// TestRandomScripts plays random scripts: statements of all kinds in transactions
-// of all kinds, while kith is stopped, killed and cut off, the source goes on to
-// other binlogs, and tables change. In the end every relation equals its table. A
-// script that fails is shrunk and printed, to be kept in testdata/follow.
+// TestRandomScripts plays random scripts: statements of all kinds on tables of all
+// themes, in transactions of all kinds, while kith is stopped, killed and cut off,
+// the source goes on to other binlogs, restarts and crashes, and tables change. In
+// the end every relation equals its table. A script that fails is shrunk and
+// printed, to be kept in testdata/follow.
 func TestRandomScripts(t *testing.T) {
-	scripts, seed := 4, "1"
+	scripts, seed := 12, "1"
 	if long {
 		scripts, seed = 200, "0" // which is another one each time, and told
 	}
@@ -27,7 +30,9 @@ func TestRandomScripts(t *testing.T) {
 			}
 		}
 	}
-	eachSource(t, func(t *testing.T, s *source) {
+	eachCascadingKind(t, func(t *testing.T, o sandbox.Options, _ bool) {
+		o.Fast = false // so that a source that is killed loses nothing
+		s := startSource(t, o)
 		rapid.Check(t, func(t *rapid.T) {
 			w := &scriptWriter{t: t, source: s}
 			w.write()
@@ -65,7 +70,7 @@ func playAll(s *source, blocks []block) (err error) {
 			continue
 		}
 		for line := range strings.Lines(text) {
-			if !strings.Contains(line, " equals its table") {
+			if !strings.Contains(line, " equals its table") || strings.Contains(line, "that it does not have") {
 				return fmt.Errorf("compare: %s", text)
 			}
 		}
@@ -75,47 +80,101 @@ func playAll(s *source, blocks []block) (err error) {
 
 // scriptWriter writes a random script.
 //
-// Session main changes the tables t and one, two has a transaction on table l, and
-// xa one on table p, so that none of them waits for another.
+// Each session changes tables of its own, so that none waits for another: main
+// ends its transactions within a step, that of session two stays open, and that of
+// session xa prepared.
 type scriptWriter struct {
 	t        *rapid.T
 	source   *source
 	blocks   []block
-	stopped  bool // kith is
-	open     bool // the transaction of session two
-	prepared bool // that of session xa
-	columns  int  // that t was given
+	casts    []*cast
+	follows  []string // the relations that kith was last started with
+	stopped  bool     // kith is
+	down     bool     // the source is
+	restarts int      // of the source
+	open     bool     // the transaction of session two
+	prepared bool     // that of session xa
 }
+
+// cast is a theme that a session plays, with tables of its own.
+type cast struct {
+	theme
+	session, mark string
+	columns       int // that were added
+}
+
+// marks are what the names of tables have in place of ~, by session.
+var marks = map[string]string{"main": "", "two": "2", "xa": "x"}
 
 // write writes the script.
 func (w *scriptWriter) write() {
-	if w.n(2, "named") == 1 {
-		w.blocks = append(w.blocks, block{command: []string{"global"}, input: []string{"[metadata] binlog_row_metadata = FULL"}})
+	if global := w.n(4, "global"); global > 0 {
+		w.blocks = append(w.blocks, block{command: []string{"global"}, input: []string{[]string{"[metadata] binlog_row_metadata = FULL",
+			"[mariadb] log_bin_compress = ON", "[mysql] binlog_rows_query_log_events = ON"}[global-1]}})
 	}
-	w.sql("main",
-		"CREATE TABLE t (a INT, b INT, x VARCHAR(20), PRIMARY KEY (a, b))",
-		"CREATE TABLE one (a INT PRIMARY KEY, b INT, UNIQUE KEY (b))",
-		"CREATE TABLE l (a INT, b INT)",
-		"CREATE TABLE p (a INT, b INT, PRIMARY KEY (a, b))",
-		"INSERT INTO t (a, b) VALUES (1, 1), (1, 2), (2, 1), (3, 3)", "INSERT INTO one VALUES (1, 1), (2, NULL), (3, 2)",
-		"INSERT INTO l VALUES (1, 1), (2, NULL)", "INSERT INTO p VALUES (1, 1)")
+	for _, theme := range rapid.SliceOfNDistinct(rapid.IntRange(0, len(themes)-1), 1, 3, rapid.ID).Draw(w.t, "themes") {
+		w.play("main", themes[theme])
+	}
+	for _, session := range []string{"two", "xa"} {
+		if theme := w.n(len(themes)+1, session); theme > 0 {
+			w.play(session, themes[theme-1])
+		}
+	}
 	// Most transactions are huge to a kith with little memory.
 	if changes := w.n(4, "memory"); changes > 0 {
 		w.add("memory", strconv.Itoa(changes))
 	}
-	w.add("follow", "t.a.b", "t.b.a", "one.a.b", "one.b.a", "l.a.b", "p.b.a")
-	for range rapid.IntRange(1, 25).Draw(w.t, "steps") {
+	w.follows = w.relations()
+	w.add(append([]string{"follow"}, w.follows...)...)
+	most := 5
+	if long {
+		most = 12
+	}
+	for range 5 * rapid.IntRange(1, most).Draw(w.t, "steps") {
 		w.step()
 	}
 	w.end()
 	w.compare()
 }
 
-// compare compares when all is live: for a moment table t may not have been there,
+// play gives a session a theme.
+func (w *scriptWriter) play(session string, theme theme) {
+	c := &cast{theme: theme, session: session, mark: marks[session]}
+	w.casts = append(w.casts, c)
+	w.sql("main", c.named(theme.tables(w)...)...)
+}
+
+// relations returns all relations that there are.
+func (w *scriptWriter) relations() (all []string) {
+	for _, c := range w.casts {
+		all = append(all, c.named(c.relations...)...)
+	}
+	return all
+}
+
+// named returns texts with the names of the cast's tables.
+func (c *cast) named(texts ...string) (named []string) {
+	for _, text := range texts {
+		named = append(named, strings.ReplaceAll(text, "~", c.mark))
+	}
+	return named
+}
+
+// of returns the casts of a session.
+func (w *scriptWriter) of(session string) (casts []*cast) {
+	for _, c := range w.casts {
+		if c.session == session {
+			casts = append(casts, c)
+		}
+	}
+	return casts
+}
+
+// compare compares when all is live: for a moment a table may not have been there,
 // and its relations halted.
 func (w *scriptWriter) compare() {
 	w.add("relations")
-	w.add("live", "t.a.b", "t.b.a")
+	w.add("live")
 	w.add("compare")
 }
 
@@ -130,30 +189,38 @@ func (w *scriptWriter) n(most int, what string) int { return rapid.IntRange(0, m
 
 func (w *scriptWriter) id() int { return w.n(8, "id") }
 
-// step writes one step. Rows are drawn as the smallest numbers, so that scripts
-// shrink to them.
+// one draws one of several texts.
+func (w *scriptWriter) one(texts ...string) string { return rapid.SampledFrom(texts).Draw(w.t, "one") }
+
+// step writes one step, or none. Rows are drawn as the smallest numbers, so that
+// scripts shrink to them.
 func (w *scriptWriter) step() {
-	switch w.n(22, "step") {
-	case 0, 1, 2, 3, 4:
-		w.sql("main", w.statements("t", "one")...)
-	case 5, 6, 7:
-		w.sql("main", w.transaction()...)
-	case 8, 9:
-		w.other()
-	case 10, 11:
-		w.branch()
-	case 12:
-		w.sql("main", "FLUSH BINARY LOGS")
-	case 13:
-		w.sql("main", w.setting())
-	case 14, 15:
-		w.sql("main", w.definition()...)
-	case 16, 17:
+	switch step := w.n(25, "step"); {
+	case step == 0:
+	case w.down && step%2 == 0:
+		w.restart()
+	case w.down:
 		w.turn()
-	default:
-		if !w.stopped {
-			w.running()
-		}
+	case step <= 3:
+		w.sql("main", w.changes("main")...)
+	case step <= 6:
+		w.definition()
+	case step <= 8:
+		w.sql("main", w.transaction()...)
+	case step <= 10:
+		w.other()
+	case step <= 12:
+		w.branch()
+	case step == 13:
+		w.sql("main", w.setting())
+	case step == 14:
+		w.sql("main", "FLUSH BINARY LOGS")
+	case step <= 17:
+		w.turn()
+	case step == 18:
+		w.restart()
+	case !w.stopped:
+		w.running()
 	}
 }
 
@@ -163,7 +230,7 @@ func (w *scriptWriter) running() {
 	case what == 0:
 		w.add("cut")
 	case what == 1:
-		w.add("rescan", rapid.SampledFrom([]string{"t.a.b", "t.b.a", "one.a.b"}).Draw(w.t, "relation"))
+		w.add("rescan", w.one(w.follows...))
 	case w.locked():
 	case what == 2:
 		w.compare()
@@ -179,6 +246,9 @@ func (w *scriptWriter) locked() bool { return !w.source.isMaria() && (w.open || 
 
 // end ends what is open.
 func (w *scriptWriter) end() {
+	if w.down {
+		w.restart()
+	}
 	if w.open {
 		w.other()
 	}
@@ -190,41 +260,77 @@ func (w *scriptWriter) end() {
 	}
 }
 
-// turn stops kith, kills it, or starts it again.
+// turn stops kith, kills it, or starts it again, perhaps with other relations.
 func (w *scriptWriter) turn() {
-	if w.stopped {
+	switch {
+	case w.stopped && w.n(6, "others") == 5:
+		all := rapid.Permutation(w.relations()).Draw(w.t, "relations")
+		w.follows = all[w.n(len(all), "left out"):]
+		w.add(append([]string{"start"}, w.follows...)...)
+	case w.stopped:
 		w.add("start")
-	} else {
-		w.add([]string{"stop", "kill"}[w.n(2, "kill")])
+	default:
+		w.add(w.one("stop", "kill"))
 	}
 	w.stopped = !w.stopped
 }
 
+// restart restarts the source, or stops it, kills it, or starts it again. What
+// MySQL 5.7 has prepared does not outlive a crash.
+func (w *scriptWriter) restart() {
+	switch {
+	case w.down:
+		w.add("source", "start")
+		w.down = false
+		if len(w.of("xa")) > 0 && !w.prepared { // MariaDB may forget in a crash that it was rolled back
+			w.sql("xa", "XA ROLLBACK 'SCHEMA'")
+		}
+		return
+	case w.restarts == 2: // they take long
+		return
+	}
+	w.restarts++
+	w.open = false
+	what := w.one("restart", "stop", "kill")
+	if what == "kill" && w.prepared && !w.source.isMaria() && !w.source.atLeast(sandbox.MySQL, "8.0") {
+		what = "stop"
+	}
+	w.add("source", what)
+	w.down = what != "restart"
+}
+
 // other begins or ends the transaction of session two.
 func (w *scriptWriter) other() {
+	if len(w.of("two")) == 0 {
+		return
+	}
 	if w.open {
-		w.sql("two", append(w.statements("l"), []string{"COMMIT", "ROLLBACK"}[w.n(2, "rollback")])...)
+		w.sql("two", append(w.changes("two"), w.one("COMMIT", "ROLLBACK"))...)
 	} else {
-		w.sql("two", append([]string{"BEGIN"}, w.statements("l")...)...)
+		w.sql("two", append([]string{"BEGIN"}, w.changes("two")...)...)
 	}
 	w.open = !w.open
 }
 
 // branch prepares or ends the transaction of session xa.
 func (w *scriptWriter) branch() {
-	if w.prepared {
-		w.sql("xa", []string{"XA COMMIT 'SCHEMA'", "XA ROLLBACK 'SCHEMA'"}[w.n(2, "rollback")])
-	} else {
-		statements := append([]string{"XA START 'SCHEMA'"}, w.statements("p")...)
+	switch {
+	case len(w.of("xa")) == 0:
+		return
+	case w.prepared:
+		w.sql("xa", w.one("XA COMMIT 'SCHEMA'", "XA ROLLBACK 'SCHEMA'"))
+	default:
+		statements := append([]string{"XA START 'SCHEMA'"}, w.changes("xa")...)
 		w.sql("xa", append(statements, "XA END 'SCHEMA'", "XA PREPARE 'SCHEMA'")...)
 	}
 	w.prepared = !w.prepared
 }
 
-// statements returns some statements of tables.
-func (w *scriptWriter) statements(tables ...string) (all []string) {
+// changes returns some statements that change rows of a session's tables.
+func (w *scriptWriter) changes(session string) (all []string) {
 	for range 1 + w.n(4, "statements") {
-		all = append(all, w.statement(rapid.SampledFrom(tables).Draw(w.t, "table")))
+		c := rapid.SampledFrom(w.of(session)).Draw(w.t, "cast")
+		all = append(all, c.named(c.change(w))...)
 	}
 	return all
 }
@@ -234,7 +340,7 @@ func (w *scriptWriter) transaction() []string {
 	all := []string{"BEGIN"}
 	saved := false
 	for range 1 + w.n(3, "parts") {
-		all = append(all, w.statements("t", "one")...)
+		all = append(all, w.changes("main")...)
 		switch {
 		case w.n(3, "savepoint") == 0:
 			all, saved = append(all, "SAVEPOINT s"), true
@@ -242,73 +348,27 @@ func (w *scriptWriter) transaction() []string {
 			all = append(all, "ROLLBACK TO s")
 		}
 	}
-	return append(all, []string{"COMMIT", "COMMIT", "ROLLBACK"}[w.n(3, "rollback")])
+	return append(all, w.one("COMMIT", "COMMIT", "ROLLBACK"))
 }
 
-// statement returns a statement that changes rows of a table, or none.
-func (w *scriptWriter) statement(table string) string {
-	a, b := w.id(), w.id()
-	switch w.n(9, "statement") {
-	case 0:
-		return fmt.Sprintf("INSERT IGNORE INTO %s (a, b) VALUES (%d, %d)", table, a, b)
-	case 1:
-		return fmt.Sprintf("INSERT IGNORE INTO %s (a, b) VALUES (%d, %d), (%d, %[3]d), (%[3]d, %[2]d)", table, a, b, w.id())
-	case 2:
-		return fmt.Sprintf("REPLACE INTO %s (a, b) VALUES (%d, %d), (%d, %[3]d)", table, a, b, w.id())
-	case 3:
-		return fmt.Sprintf("INSERT IGNORE INTO %s (a, b) VALUES (%d, %d) ON DUPLICATE KEY UPDATE b = %d", table, a, b, w.id())
-	case 4:
-		return fmt.Sprintf("UPDATE IGNORE %s SET b = %d WHERE a = %d", table, b, a)
-	case 5:
-		return fmt.Sprintf("UPDATE IGNORE %s SET a = a + %d WHERE b = %d", table, a, b)
-	case 6:
-		return fmt.Sprintf("DELETE FROM %s WHERE a = %d", table, a)
-	case 7:
-		return fmt.Sprintf("UPDATE IGNORE %s SET b = a, a = -b WHERE a > %d ORDER BY a, b LIMIT 2", table, a)
-	}
-	if table == "t" {
-		return fmt.Sprintf("UPDATE IGNORE t JOIN one ON one.a = t.a SET t.b = %d, one.b = %d WHERE t.b > %[2]d", a, b)
-	}
-	if table == "l" || table == "one" {
-		return fmt.Sprintf("UPDATE %s SET b = NULL WHERE a = %d", table, a)
-	}
-	return fmt.Sprintf("INSERT IGNORE INTO %s SELECT a + %d, b FROM (SELECT * FROM %[1]s) AS own", table, a)
-}
-
-// setting returns a statement that changes how session main is logged.
+// setting returns a statement that changes how session main is logged, or what it
+// checks.
 func (w *scriptWriter) setting() string {
-	return rapid.SampledFrom([]string{
+	return w.one(
 		"SET SESSION binlog_row_image = 'MINIMAL'", "SET SESSION binlog_row_image = 'NOBLOB'", "SET SESSION binlog_row_image = 'FULL'",
 		"[mysql>=8.0.20] SET SESSION binlog_transaction_compression = ON", "[mysql>=8.0.20] SET SESSION binlog_transaction_compression = OFF",
 		"SET SESSION binlog_format = 'STATEMENT'", "SET SESSION binlog_format = 'ROW'",
 		"[mariadb] SET SESSION gtid_domain_id = 7", "[mariadb] SET SESSION gtid_domain_id = 0",
-	}).Draw(w.t, "setting")
+		"SET SESSION foreign_key_checks = 0", "SET SESSION foreign_key_checks = 1",
+	)
 }
 
-// definition returns statements that change table t, make it empty, or put another
-// in its place.
-func (w *scriptWriter) definition() []string {
-	switch w.n(11, "definition") {
-	case 0:
-		return []string{"TRUNCATE TABLE t"}
-	case 1, 2:
-		w.columns++
-		return []string{fmt.Sprintf("ALTER TABLE t ADD COLUMN c%d INT DEFAULT 5 %s", w.columns, rapid.SampledFrom([]string{"FIRST", "AFTER a", ""}).Draw(w.t, "place"))}
-	case 3:
-		return []string{"ALTER TABLE t MODIFY b INT NOT NULL FIRST"}
-	case 4:
-		return []string{"ALTER TABLE t MODIFY b BIGINT NOT NULL AFTER a"}
-	case 5:
-		return []string{"ALTER TABLE t MODIFY a SMALLINT NOT NULL FIRST"}
-	case 6:
-		return []string{"ALTER TABLE t CHANGE a b INT NOT NULL, CHANGE b a INT NOT NULL"}
-	case 7:
-		return []string{"CREATE TABLE new LIKE t", fmt.Sprintf("INSERT INTO new (a, b) SELECT a + %d, b FROM t WHERE b < 5", w.id()),
-			"RENAME TABLE t TO old, new TO t", "DROP TABLE old"}
-	case 8:
-		return []string{"DROP TABLE t", "CREATE TABLE t (b BIGINT, a BIGINT, x INT, PRIMARY KEY (b, a))"}
-	case 9:
-		return append(append([]string{"RENAME TABLE t TO away"}, w.statements("away")...), "RENAME TABLE away TO t")
+// definition changes tables that no open transaction holds.
+func (w *scriptWriter) definition() {
+	c := rapid.SampledFrom(w.casts).Draw(w.t, "cast")
+	if c.session == "two" && w.open || c.session == "xa" && w.prepared {
+		return
 	}
-	return []string{"CREATE INDEX i ON t (x)"}
+	c.columns++
+	w.sql("main", c.named(c.define(w, c.columns)...)...)
 }

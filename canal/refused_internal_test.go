@@ -112,7 +112,7 @@ func refuseAll(t *testing.T, ctx context.Context, source *sandbox.Server) {
 				t.Errorf("%s: from %s the source answers %v, want %q", r.name, from, answer, r.text)
 				continue
 			}
-			f := &Follower{}
+			f := &Follower{o: Options{Grace: grace}}
 			if got := reconnectReason(f.explainStream(answer)); got != r.reason {
 				t.Errorf("%s: %q is taken for %s, want %s", r.name, answer, got, r.reason)
 			}

@@ -148,17 +148,28 @@ func TestRescanGoesOnAfterARestart(t *testing.T) {
 				k.wait("the first rows", func() bool { return k.rescanned(relation).Rows > 0 })
 				o = k.resume()
 			}
+			f, err := canal.NewFollower(o) // which is stopped before it has reached the source
+			if err != nil {
+				t.Fatal(err)
+			}
+			if o.Bookmark, err = f.Bookmark(); err != nil {
+				t.Fatal(err)
+			}
 			var bookmark struct{ Rescans map[string]indexer.Edge }
 			if err := json.Unmarshal(o.Bookmark, &bookmark); err != nil {
 				t.Fatal(err)
 			}
 			reached, ok := bookmark.Rescans[relation]
-			if ordered := relation == "t.a.b"; ok != ordered {
-				t.Errorf("the bookmark has %v, want that it tells how far the rescan of %s is: %t", bookmark.Rescans, relation, ordered)
+			if !ok {
+				t.Errorf("the bookmark has %v, want that it tells how far the rescan of %s is", bookmark.Rescans, relation)
+			}
+			first := reached.Key // of the columns that the table is read in the order of
+			if relation == "t.b.a" {
+				first = reached.Value
 			}
 			k = s.start(t, o, k.index)
 			k.live(relation)
-			if read := k.rescanned(relation).Rows; ok && read > rows-reached.Key+1000 {
+			if read := k.rescanned(relation).Rows; read > rows-first+1000 {
 				t.Errorf("%d rows were read after the restart at %v, want the rest", read, reached)
 			}
 		}

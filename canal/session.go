@@ -56,6 +56,11 @@ func (f *Follower) connect(ctx context.Context) error {
 	was := f.server
 	f.server = s
 	f.fresh.connected(s)
+	if !f.started && s.kind == gtid.Maria {
+		if err := f.beginHistory(ctx, s); err != nil {
+			return err
+		}
+	}
 	if was != nil && (was.uuid != s.uuid || was.id != s.id) {
 		f.doubtUnfinished()
 		f.begin, f.end = fileBegin{}, gtid.Coordinates{} // another server's binlog
@@ -95,6 +100,13 @@ func (f *Follower) connect(ctx context.Context) error {
 		return &refusal{denied}
 	}
 	return err
+}
+
+// isElsewhere says that a server is another one than was reached last, as far as
+// either tells.
+func (f *Follower) isElsewhere(s *server) bool {
+	was := f.server
+	return was.uuid != s.uuid || was.id != s.id || was.variables != nil && was.instance() != s.instance()
 }
 
 // tryLocks says at once that tables may not be locked which will have to be.
@@ -202,8 +214,11 @@ func (f *Follower) checkPosition(ctx context.Context, q queryer, s *server) erro
 	if !theirs.Covers(ours) {
 		return f.waitForSource(fmt.Errorf("the source lacks transactions that are applied here: it has %s", theirs))
 	}
-	if s.kind != gtid.MySQL {
-		return nil // MariaDB tells when the stream is asked for
+	if s.kind != gtid.MySQL { // MariaDB tells the rest when the stream is asked for
+		if f.isElsewhere(s) {
+			return f.checkHistory(ctx, s)
+		}
+		return nil
 	}
 	text, err := askText(ctx, q, "SELECT @@global.gtid_purged")
 	if err != nil {
@@ -222,11 +237,11 @@ func (f *Follower) checkPosition(ctx context.Context, q queryer, s *server) erro
 // waitForSource gives a source that lacks what we have some time to catch up.
 func (f *Follower) waitForSource(err error) error {
 	now := time.Now()
-	if f.missing.IsZero() || now.Sub(f.missed) > grace {
+	if f.missing.IsZero() || now.Sub(f.missed) > max(grace, f.o.Grace) {
 		f.missing = now
 	}
 	f.missed = now
-	if now.Sub(f.missing) < grace {
+	if now.Sub(f.missing) < f.o.Grace {
 		return err
 	}
 	f.missing = time.Time{}

@@ -2,9 +2,9 @@ package canal
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +15,9 @@ import (
 func (s *simulated) answer(query string) (names []string, rows [][]any, err error) {
 	of := func(names ...string) []string { return names }
 	one := func(values ...any) [][]any { return [][]any{values} }
+	if names, rows, err = s.answerOfTables(query); names != nil {
+		return names, rows, err
+	}
 	end, executed := s.end(), s.position(s.committed()).String()
 	switch {
 	case strings.HasPrefix(query, "SELECT VERSION()"):
@@ -44,7 +47,7 @@ func (s *simulated) answer(query string) (names []string, rows [][]any, err erro
 	case strings.Contains(query, "'binlog_snapshot_position'"):
 		return of("Variable_name", "Value"), one("binlog_snapshot_position", fmt.Sprint(end.Offset)), nil
 	}
-	return s.answerOfTables(query)
+	return nil, nil, fmt.Errorf("the simulated source does not know: %s", query)
 }
 
 // variables are those that followers ask for.
@@ -56,37 +59,36 @@ func (s *simulated) variables() [][]any {
 		return append(rows, []any{"gtid_domain_id", "0"}, []any{"log_slave_updates", "ON"},
 			[]any{"hostname", "h"}, []any{"port", "1"}, []any{"datadir", "d"})
 	}
-	return append(rows, []any{"gtid_mode", "ON"}, []any{"server_uuid", simulatedUUID},
-		[]any{"log_replica_updates", "ON"}, []any{"innodb_native_foreign_keys", s.nativeKeys()})
+	if native := s.nativeKeys(); native != "" {
+		rows = append(rows, []any{"innodb_native_foreign_keys", native})
+	}
+	mode := "ON"
+	if s.kind == gtid.File {
+		mode = "OFF"
+	}
+	return append(rows, []any{"gtid_mode", mode}, []any{"server_uuid", simulatedUUID}, []any{"log_replica_updates", "ON"})
 }
 
 var (
 	tableShown = regexp.MustCompile("^SHOW CREATE TABLE `[^`]*`.`([^`]*)`")
 	tableName  = regexp.MustCompile(`TABLE_NAME = '([^']*)'`)
-	selectRows = regexp.MustCompile("^SELECT `([^`]*)`(?:, `([^`]*)`)? FROM `[^`]*`.`([^`]*)`")
+	selectRows = regexp.MustCompile("^SELECT ((?:`[^`]*`(?:, )?)+) FROM `[^`]*`.`([^`]*)`")
+	bounds     = regexp.MustCompile("^SELECT GREATEST.*FROM `[^`]*`.`[^`]*`$")
 )
 
-// answerOfTables answers the queries that are of tables.
+// answerOfTables answers the queries that are of tables, and none other.
 func (s *simulated) answerOfTables(query string) (names []string, rows [][]any, err error) {
-	var t *table
+	var of *definition
+	var table string
 	if m := tableName.FindStringSubmatch(query); m != nil {
-		t = s.tables[slices.IndexFunc(s.follows, func(r Relation) bool { return r.Table == m[1] })]
+		table = m[1]
+		of = s.definitions[table]
 	}
 	switch {
-	case strings.Contains(query, "information_schema.COLUMNS"):
-		for _, c := range t.Columns {
-			full := c.Type
-			if c.Unsigned {
-				full += " unsigned"
-			}
-			rows = append(rows, []any{c.Name, c.Type, full, c.Default, "0", "0", ""})
-		}
-		return []string{"name", "type", "full", "default", "generated", "virtual", "charset"}, rows, nil
-	case strings.Contains(query, "information_schema.STATISTICS"):
-		// No key is unique, so that rows are counted, and each change counts.
-		r := s.follows[slices.Index(s.tables, t)]
-		return []string{"index", "column", "unique", "kind", "filled", "ascends"},
-			[][]any{{"u", r.Key, "0", "BTREE", "1", "1"}, {"u", r.Value, "0", "BTREE", "1", "1"}}, nil
+	case strings.Contains(query, asksColumns):
+		return []string{"name", "type", "full", "default", "generated", "virtual", "charset"}, cells(of.Columns), nil
+	case strings.Contains(query, asksKeys):
+		return []string{"index", "column", "unique", "kind", "filled", "ascends"}, cells(s.keys(table)), nil
 	case strings.Contains(query, "SELECT TABLE_TYPE"):
 		return []string{"type", "engine"}, [][]any{{"BASE TABLE", "InnoDB"}}, nil
 	case strings.Contains(query, "TABLE_ROWS"):
@@ -96,28 +98,68 @@ func (s *simulated) answerOfTables(query string) (names []string, rows [][]any, 
 		return []string{"Table", "Create Table"}, [][]any{{"", statement}}, err
 	case strings.HasPrefix(query, "SELECT 1 FROM"):
 		return []string{"1"}, nil, nil
+	case bounds.MatchString(query):
+		return []string{"least", "greatest"}, [][]any{{"0", "0"}}, nil // a table so small is not divided
 	}
 	if m := selectRows.FindStringSubmatch(query); m != nil {
-		return s.edgesOf(m[1], m[2], m[3])
+		names = strings.Split(strings.Trim(m[1], "`"), "`, `")
+		return names, s.idsOf(m[2], names), nil
 	}
-	return nil, nil, fmt.Errorf("the simulated source does not know: %s", query)
+	return nil, nil, nil
 }
 
-// edgesOf returns the rows of a table that are edges, in their order. There are
-// fewer than a rescan reads at once.
-func (s *simulated) edgesOf(key, value, table string) (names []string, rows [][]any, err error) {
-	names = []string{key}
-	if value != "" {
-		names = append(names, value)
+// keys returns the keys of a table. Where foreign keys do not ask for more, none is
+// told to be unique, so that rows are counted, and each change counts.
+func (s *simulated) keys(table string) [][]string {
+	if s.keyed() {
+		return s.definitions[table].Keys
 	}
-	if s.committed() == s.begin || len(s.listed()) > 0 {
-		return names, nil, nil
-	}
-	i := slices.IndexFunc(s.follows, func(r Relation) bool { return r.Table == table })
-	for _, e := range slices.SortedFunc(maps.Keys(s.want[i]), func(a, b [2]uint64) int { return slices.Compare(a[:], b[:]) }) {
-		for range s.want[i][e] {
-			rows = append(rows, []any{fmt.Sprint(e[0]), fmt.Sprint(e[1])}[:len(names)])
+	var keys [][]string
+	for _, c := range s.definitions[table].Columns {
+		if isInteger(c[1]) && len(keys) < 2 {
+			keys = append(keys, []string{"u", c[0], "0", "BTREE", "1", "1"})
 		}
 	}
-	return names, rows, nil
+	return keys
+}
+
+func cells(lines [][]string) [][]any {
+	rows := make([][]any, len(lines))
+	for i, line := range lines {
+		for _, cell := range line {
+			rows[i] = append(rows[i], cell)
+		}
+	}
+	return rows
+}
+
+// idsOf returns those columns of a table's rows that hold an id in each, in their
+// order. There are fewer than a rescan reads at once.
+func (s *simulated) idsOf(of string, names []string) (rows [][]any) {
+	if s.committed() == s.begin || len(s.listed()) > 0 {
+		return nil
+	}
+	t := s.all[slices.IndexFunc(s.all, func(t *table) bool { return t.Name == of })]
+	var ids [][]uint64
+	for _, row := range s.rows[of] {
+		var line []uint64
+		for _, name := range names {
+			i, _ := t.column(name)
+			if id, err := strconv.ParseUint(row[i], 10, 64); err == nil {
+				line = append(line, id)
+			}
+		}
+		if len(line) == len(names) {
+			ids = append(ids, line)
+		}
+	}
+	slices.SortFunc(ids, slices.Compare[[]uint64])
+	for _, line := range ids {
+		var row []any
+		for _, id := range line {
+			row = append(row, fmt.Sprint(id))
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,13 +20,14 @@ import (
 	"github.com/kithdb/kith/canal/binlog"
 	"github.com/kithdb/kith/canal/gtid"
 	"github.com/kithdb/kith/canal/statement"
+	"github.com/kithdb/kith/indexer"
 )
 
 // simulated is a source that replays a recording to real followers, over TCP and
 // with the protocol of a server, from any position that they ask for. Its tables
-// are empty before the recording, and in the end those that were recorded with it.
-// It has no words for anything that a follower does not ask today: what it does
-// not know is an error.
+// are empty before the recording, and in the end those that were recorded with it;
+// they are defined as they were in the end. It has no words for anything that a
+// follower does not ask today: what it does not know is an error.
 type simulated struct {
 	net.Listener
 	*scenario
@@ -36,14 +38,19 @@ type simulated struct {
 	begin   int // groups before the first that has rows: they make the tables
 	conf    *goserver.Server
 
+	// What read has made of the empty tables.
+	links   []indexer.RelationStatus
+	counted []indexer.Rows // by relation
+
 	mu    sync.Mutex // guards what follows
 	shown int        // groups that are committed
 	limbo []string   // xids that are listed; until there are none, no table shows a row
 	dumps int        // asked for to be followed
 
-	native  string                             // innodb_native_foreign_keys, MySQL only
-	creates func(table string) (string, error) // SHOW CREATE TABLE
-	dump    func(d *dump) error
+	native string // innodb_native_foreign_keys; empty if it has no such variable
+	refuse error  // instead of the next definition
+	told   int    // definitions that were asked for
+	dump   func(d *dump) error
 }
 
 // recordedGroup is a group of a recording: its packets from first to before end.
@@ -59,42 +66,84 @@ type dump struct {
 	first   int      // packet of the recording to begin with
 	opening [][]byte // what the stream begins with
 	packets [][]byte // of the recording, from first on
+	beats   bool     // there are heartbeats between all that are cut off
 	source  *simulated
 }
 
 // simulate starts a source that replays a scenario. It ends with the test.
-func simulate(t *testing.T, name string, s *scenario) *simulated {
+func simulate(t *testing.T, s *scenario) *simulated {
 	t.Helper()
-	source := &simulated{scenario: s, file: "bin.000001", kind: gtid.MySQL, version: "9.7.4", dump: (*dump).follow,
-		native: "OFF", creates: func(string) (string, error) { return "CREATE TABLE", nil }}
-	switch {
-	case strings.HasPrefix(name, "mariadb"):
+	source := newSimulated(s)
+	source.replay(t)
+	return source
+}
+
+// replay begins to serve what a follower is to see of the scenario.
+func (s *simulated) replay(t *testing.T) {
+	t.Helper()
+	s.dropCreates(t)
+	s.findGroups(t)
+	s.shown = s.begin
+	s.listen(t)
+}
+
+func newSimulated(s *scenario) *simulated {
+	source := &simulated{scenario: s, file: "bin.000001", kind: gtid.MySQL, dump: (*dump).follow}
+	switch filepath.Dir(s.name) {
+	case "mariadb1011":
 		source.kind, source.version = gtid.Maria, "10.11.19-MariaDB-log"
-	case strings.HasPrefix(name, "mysql57"):
+	case "mariadb118":
+		source.kind, source.version = gtid.Maria, "11.8.6-MariaDB-log"
+	case "mysql57":
 		source.version = "5.7.29-log"
+	case "mysql97":
+		source.version, source.native = "9.7.4", "OFF"
+	default:
+		panic("canal: what server is " + s.name + "?")
 	}
 	source.conf = goserver.NewServer(source.version, gomysql.DEFAULT_COLLATION_ID, gomysql.AUTH_NATIVE_PASSWORD, nil, nil)
-	source.dropCreates(t)
-	source.findGroups(t)
-	source.shown = source.begin
+	return source
+}
+
+// listen serves followers until the test ends.
+func (s *simulated) listen(t *testing.T) {
+	t.Helper()
 	var err error
-	if source.Listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+	if s.Listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
-			conn, err := source.Accept()
+			conn, err := s.Accept()
 			if err != nil {
 				return
 			}
-			serving.Go(func() { source.serve(conn) })
+			serving.Go(func() { s.serve(conn) })
 		}
 	})
 	t.Cleanup(func() {
-		source.Close()
+		s.Close()
 		serving.Wait()
 	})
+}
+
+// simulateOffsets is simulate of a MySQL without GTIDs: its groups are anonymous, and
+// followers ask for places in its binlog.
+func simulateOffsets(t *testing.T, s *scenario) *simulated {
+	t.Helper()
+	for i, packet := range s.packets {
+		if binlog.EventType(packet[4]) == binlog.TypeGTID {
+			anonymous := slices.Clone(packet)
+			anonymous[4] = byte(binlog.TypeAnonymousGTID)
+			const flags, sid, gno = 1, 16, 8
+			clear(anonymous[19+flags:][:sid+gno])
+			s.packets[i] = resealed(anonymous)
+		}
+	}
+	source := newSimulated(s)
+	source.kind = gtid.File
+	source.replay(t)
 	return source
 }
 
@@ -110,7 +159,7 @@ func (s *simulated) dropCreates(t *testing.T) {
 			t.Fatal(err)
 		}
 		switch e.Type {
-		case binlog.TypeGTID, binlog.TypeMariaGTID:
+		case binlog.TypeGTID, binlog.TypeAnonymousGTID, binlog.TypeMariaGTID:
 			first = i
 		case binlog.TypeQuery, binlog.TypeMariaQueryCompressed:
 			q, err := e.Query()
@@ -147,7 +196,7 @@ func (s *simulated) findGroups(t *testing.T) {
 			t.Fatal(err)
 		}
 		switch e.Type {
-		case binlog.TypeGTID, binlog.TypeMariaGTID:
+		case binlog.TypeGTID, binlog.TypeAnonymousGTID, binlog.TypeMariaGTID:
 			first = i
 		case binlog.TypeTableMap, binlog.TypeTransactionPayload:
 			if !found {
@@ -204,6 +253,9 @@ func (s *simulated) asked() int {
 
 // position returns the position after n groups.
 func (s *simulated) position(n int) gtid.Position {
+	if s.kind == gtid.File {
+		return gtid.Position{Kind: gtid.File, File: s.endOf(n)}
+	}
 	tracker := gtid.NewTracker(gtid.Position{Kind: s.kind})
 	for _, g := range s.groups[:n] {
 		if s.kind == gtid.Maria {
@@ -222,8 +274,11 @@ func (s *simulated) committed() int {
 }
 
 // end returns where the binlog ends.
-func (s *simulated) end() gtid.Coordinates {
-	return gtid.Coordinates{File: s.file, Offset: s.groups[s.committed()-1].mark.offset}
+func (s *simulated) end() gtid.Coordinates { return s.endOf(s.committed()) }
+
+// endOf returns where n groups end.
+func (s *simulated) endOf(n int) gtid.Coordinates {
+	return gtid.Coordinates{File: s.file, Offset: s.groups[n-1].mark.offset}
 }
 
 // follow answers a request to follow the binlog from a position on.
@@ -233,24 +288,40 @@ func (s *simulated) follow(conn net.Conn, from gtid.Position) error {
 	s.dumps++
 	s.mu.Unlock()
 	end := groups[len(groups)-1].end
-	first := end
-	if i := slices.IndexFunc(groups, func(g recordedGroup) bool { return !g.mark.in(from) }); i >= 0 {
+	first, opening := end, s.opening()
+	if s.kind == gtid.File {
+		first, opening = min(s.packetBehind(from.File.Offset), end), s.openingAt(from.File.Offset)
+	} else if i := slices.IndexFunc(groups, func(g recordedGroup) bool { return !g.mark.in(from) }); i >= 0 {
 		first = groups[i].first
 	}
-	d := &dump{Conn: conn, number: number, first: first, opening: s.opening(), packets: s.packets[first:end], source: s}
+	d := &dump{Conn: conn, number: number, first: first, opening: opening, packets: s.packets[first:end], source: s}
 	return answer(d)
 }
 
+// packetBehind returns the first packet behind an offset of the file, which may be
+// within a group.
+func (s *simulated) packetBehind(offset uint64) int {
+	i := slices.IndexFunc(s.packets, func(p []byte) bool { return uint64(binary.LittleEndian.Uint32(p[13:])) > offset })
+	if i < 0 {
+		return len(s.packets)
+	}
+	return i
+}
+
 // opening is what a stream begins with that begins within the file.
-func (s *simulated) opening() [][]byte {
+func (s *simulated) opening() [][]byte { return s.openingAt(firstEvent) }
+
+// openingAt is the opening of a stream that was asked for from an offset on.
+func (s *simulated) openingAt(offset uint64) [][]byte {
 	format := slices.Clone(s.packets[0])
 	binary.LittleEndian.PutUint32(format[13:], 0) // as if it were of no place
-	return [][]byte{s.announce(4), resealed(format)}
+	return [][]byte{s.announce(offset), resealed(format)}
 }
 
 // announce is the ROTATE that a server makes up for the beginning of a stream.
-func (s *simulated) announce(offset byte) []byte {
-	return sealed(eventOf(binlog.TypeRotate, 0, append([]byte{offset, 0, 0, 0, 0, 0, 0, 0}, s.file...)...), binlog.FlagArtificial)
+func (s *simulated) announce(offset uint64) []byte {
+	place := append(binary.LittleEndian.AppendUint64(nil, offset), s.file...)
+	return sealed(eventOf(binlog.TypeRotate, 0, place...), binlog.FlagArtificial)
 }
 
 // sendFile sends the file from an offset to its end, as a follower asks for it
@@ -259,12 +330,9 @@ func (s *simulated) sendFile(conn net.Conn, at gomysql.Position) error {
 	if at.Name != s.file {
 		return gomysql.NewError(errMasterFatal, "Could not find first log file name in binary log index file")
 	}
-	packets := s.packets[:s.groups[s.committed()-1].end]
-	i := slices.IndexFunc(packets, func(p []byte) bool { return binary.LittleEndian.Uint32(p[13:]) > at.Pos })
-	if i < 0 {
-		i = len(packets)
-	}
-	_, err := conn.Write(append(framed(append(s.opening(), packets[i:]...)...), 1, 0, 0, 0, statusEOF))
+	end := s.groups[s.committed()-1].end
+	i := min(s.packetBehind(uint64(at.Pos)), end)
+	_, err := conn.Write(append(framed(append(s.opening(), s.packets[i:end]...)...), 1, 0, 0, 0, statusEOF))
 	return errors.Join(err, errHungUp)
 }
 
@@ -301,6 +369,11 @@ func (d *dump) follow() error {
 func (s *simulated) heartbeat() []byte {
 	end := s.end()
 	return sealed(eventOf(binlog.TypeHeartbeat, uint32(end.Offset), []byte(end.File)...), 0)
+}
+
+// beatBehind is a heartbeat that tells where an event ends.
+func (s *simulated) beatBehind(event []byte) []byte {
+	return sealed(eventOf(binlog.TypeHeartbeat, binary.LittleEndian.Uint32(event[13:]), []byte(s.file)...), 0)
 }
 
 // framed returns packets as they go over the network.

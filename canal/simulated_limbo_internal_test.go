@@ -65,7 +65,7 @@ func TestSimulatedLimbo(t *testing.T) {
 		}, "asked for"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			source := simulate(t, name, readScenario(t, filepath.Join(recordings, name)))
+			source := simulate(t, readScenario(t, filepath.Join(recordings, name)))
 			settled := source.follower(t, source.read(t))
 			settled.rescan(source)
 			settled.until("all is read again, and nothing is in limbo", settled.allRead)
@@ -107,7 +107,7 @@ func TestSimulatedCommitThatStalls(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			source := simulate(t, name, readScenario(t, filepath.Join(recordings, name)))
+			source := simulate(t, readScenario(t, filepath.Join(recordings, name)))
 			source.show(len(source.groups))
 			source.hide("x1")
 			k := c.start(t, source)

@@ -2,6 +2,7 @@ package canal
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"regexp"
 	"strings"
@@ -79,7 +80,10 @@ func (h *handler) HandleBinlogDumpGTID(set *gomysql.MysqlGTIDSet) (*replication.
 }
 
 func (h *handler) HandleBinlogDump(at gomysql.Position) (*replication.BinlogStreamer, error) {
-	if at.Name == "" {
+	switch {
+	case h.source.kind == gtid.File:
+		return h.follow(fmt.Sprintf("%s:%d", at.Name, at.Pos))
+	case at.Name == "":
 		return h.follow(h.from)
 	}
 	return nil, h.hangUp(h.source.sendFile(h.conn, at))

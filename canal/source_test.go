@@ -21,10 +21,14 @@ func (s *source) isMaria() bool { return s.Binary().Flavor == sandbox.MariaDB }
 // atLeast compares the version of a server of that flavor. It is false for
 // servers of the other one.
 func (s *source) atLeast(flavor sandbox.Flavor, version string) bool {
-	if s.Binary().Flavor != flavor {
+	return atLeast(s.Binary(), flavor, version)
+}
+
+func atLeast(b sandbox.Binary, flavor sandbox.Flavor, version string) bool {
+	if b.Flavor != flavor {
 		return false
 	}
-	have, want := strings.Split(s.Binary().Version, "."), strings.Split(version, ".")
+	have, want := strings.Split(b.Version, "."), strings.Split(version, ".")
 	for i := range want {
 		h, _ := strconv.Atoi(have[i])
 		w, _ := strconv.Atoi(want[i])

@@ -2,6 +2,7 @@ package canal_test
 
 import (
 	"io"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,8 @@ type switchboard struct {
 	net.Listener
 	accepted atomic.Int64
 	route    func(n int64) string
+	limit    atomic.Pointer[func() int64] // if set: how many bytes the server may send on the next connection
+	ask      atomic.Pointer[func([]byte)] // if set: sees what clients send before the server does
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -61,15 +64,34 @@ func openSwitchboard(route func(n int64) string) (b *switchboard, stop func(), e
 			b.mu.Lock()
 			b.conns = append(b.conns, client, server)
 			b.mu.Unlock()
-			go pipe(client, server)
-			go pipe(server, client)
+			most := int64(math.MaxInt64)
+			if limit := b.limit.Load(); limit != nil {
+				most = (*limit)()
+			}
+			go pipe(client, io.LimitReader(server, most), server)
+			go pipe(server, b.asking(client), client)
 		}
 	}()
 	return b, func() { l.Close(); <-ended; b.cut() }, nil
 }
 
-func pipe(dst, src net.Conn) {
-	io.Copy(dst, src)
+func pipe(dst net.Conn, data io.Reader, src net.Conn) {
+	io.Copy(dst, data)
 	dst.Close()
 	src.Close()
 }
+
+// asking returns what a client sends, as ask sees it first.
+func (b *switchboard) asking(client net.Conn) io.Reader {
+	return readerFunc(func(p []byte) (int, error) {
+		n, err := client.Read(p)
+		if ask := b.ask.Load(); ask != nil && n > 0 {
+			(*ask)(p[:n])
+		}
+		return n, err
+	})
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -69,7 +69,7 @@ func (f *Follower) lose(reason error) {
 	}
 	f.assembler.limbo = newLimbo() // which is suspected from the new place on
 	f.tracker.Set(gtid.Position{})
-	f.begin, f.end = fileBegin{}, gtid.Coordinates{}
+	f.begin, f.end, f.history = fileBegin{}, gtid.Coordinates{}, history{}
 	f.doubtAll(f.assembler.follows, "the position was lost: "+reason.Error())
 }
 

@@ -1,6 +1,7 @@
 package indexer
 
 import (
+	"errors"
 	"math"
 
 	"github.com/kithdb/kith/indexer/postings"
@@ -16,6 +17,7 @@ import (
 // what is read.
 type aside struct {
 	counted   bool
+	headless  bool // its first part is missing
 	came      *postings.Index
 	cameRows  multiplicity
 	went      *postings.Index // where rows are counted
@@ -107,6 +109,20 @@ func (a *aside) cascade(changes []Change, symmetric bool) {
 	a.dropped.Apply(a.additions)
 	(&cascade{tree: a.came, rows: &a.cameRows, symmetric: symmetric}).apply(came)
 	(&cascade{tree: a.went, rows: &a.wentRows, symmetric: symmetric}).apply(went)
+}
+
+var errHeadless = errors.New("the first part of it is missing")
+
+// isKept says that checkpoints have it, so that it goes on after a restart. Where
+// rows are counted what is collected is of a view, which ends with the process.
+func (a *aside) isKept() bool { return a != nil && !a.counted }
+
+// damage returns what was found to be damaged of the checkpoint that it comes from.
+func (a *aside) damage() error {
+	if a == nil {
+		return nil
+	}
+	return a.came.Damage()
 }
 
 // clear drops everything: what is read after it was there before it as well.

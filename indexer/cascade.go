@@ -59,6 +59,7 @@ func (r *relation) cascade(changes []Change) {
 	}
 	if r.aside != nil {
 		r.aside.cascade(changes, r.Symmetric)
+		r.changed = r.changed || r.aside.isKept()
 	}
 	c := cascade{tree: r.postings.Load(), symmetric: r.Symmetric}
 	if r.counted.Load() {

@@ -54,10 +54,10 @@ func (d *Directory) freeze(x *Index, bookmark json.RawMessage) *checkpoint {
 		f := frozenRelation{relation: r}
 		f.state, f.reason = r.getState()
 		begun := r.begun || r.postings.Load().Stats().Edges > 0
-		if begun && r.damage() == nil {
+		if begun && r.damage() == nil && r.aside.damage() == nil {
 			if f.segment = d.last.relation(r.Relation).Segment; r.changed || f.segment == nil {
 				f.segment = nil
-				f.trees = d.freezeTrees(r)
+				f.trees = d.freezeTrees(r, f.state)
 				r.changed = false
 			}
 		}
@@ -68,14 +68,19 @@ func (d *Directory) freeze(x *Index, bookmark json.RawMessage) *checkpoint {
 	return c
 }
 
-func (d *Directory) freezeTrees(r *relation) (frozen []frozenTree) {
-	for i, tree := range r.trees() {
-		name := treeName(i)
+func (d *Directory) freezeTrees(r *relation, state State) (frozen []frozenTree) {
+	freeze := func(name string, tree *postings.Index) {
 		var last *postings.PageFile
 		if file := d.pages[treeKey{r.Name, name}]; file != nil {
 			last = file.PageFile
 		}
 		frozen = append(frozen, frozenTree{name, tree.Freeze(last)})
+	}
+	for i, tree := range r.trees() {
+		freeze(treeName(i), tree)
+	}
+	if r.aside.isKept() && state == Stale {
+		freeze(asideTree, r.aside.came)
 	}
 	return frozen
 }

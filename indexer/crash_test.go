@@ -37,8 +37,8 @@ func (j *journey) everyManifestIsWhole(t *testing.T) {
 			continue
 		}
 		d := &Directory{path: "kith", disk: j.disk, logger: silent}
-		if _, _, err := d.read(name, NewIndex([]Relation{followers, following})); err != nil {
-			t.Fatalf("step %d: %s is on the disk, and not whole: %v", j.step, name, err)
+		if c, err := d.read(name, NewIndex([]Relation{followers, following})); err != nil || c.lost != nil {
+			t.Fatalf("step %d: %s is on the disk, and not whole: %v, %v", j.step, name, err, c.lost)
 		}
 	}
 }

@@ -30,7 +30,7 @@ type Directory struct {
 	last     manifest              // the newest one on disk
 	lastFile string                // its name, empty before there is one
 	pages    map[treeKey]*pageFile // open, to be written to
-	loaded   []loadedTree          // never changes after Load
+	loaded   []loadedTree          // from Load to the end of Prove
 	spare    uint64                // see leastSpare
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -127,6 +128,67 @@ func TestOnlyRelationsAsDefinedAreLoadedInTheirState(t *testing.T) {
 	}
 }
 
+// TestReadingAsideGoesOnAfterARestart keeps what was collected aside, with the
+// changes since, until it takes the place of the contents.
+func TestReadingAsideGoesOnAfterARestart(t *testing.T) {
+	d := openDirectory(t, t.TempDir())
+	x := NewIndex([]Relation{followers})
+	x.Apply(Batch{Changes: []Change{add(0, 1, 2), add(0, 5, 5)}, Transitions: live(0)})
+	write(t, d, x, `{"n":1}`)
+	x.Apply(Batch{Transitions: []Transition{{State: Stale, Reason: "in doubt"}}, Readings: []Reading{{Aside: true, Begins: true, Edges: []Edge{{Key: 1, Value: 7}, {Key: 1, Value: 8}}}}})
+	write(t, d, x, `{"n":2}`)
+	x.Apply(Batch{Changes: []Change{{Op: Remove, Key: 1, Value: 8}}}) // which the contents do not have
+	write(t, d, x, `{"n":3}`)
+	d, x, _, loaded := reopen(t, d, followers)
+	if !loaded[0] || x.State(0) != Stale || !x.Contains(0, 5, 5) || x.Contains(0, 1, 7) {
+		t.Fatalf("loaded %v, %+v", loaded, x.Status())
+	}
+	x.Apply(Batch{Changes: []Change{add(0, 3, 3)}, Readings: []Reading{{Aside: true, Edges: []Edge{{Key: 2, Value: 1}}}}})
+	write(t, d, x, `{"n":4}`)
+	d, x, _, _ = reopen(t, d, followers)
+	if drifts := x.Apply(Batch{Transitions: live(0)}); len(drifts) > 0 {
+		t.Fatal(drifts)
+	}
+	if got, want := edgesNow(x, 0), []Edge{{Key: 1, Value: 7}, {Key: 2, Value: 1}, {Key: 3, Value: 3}}; !slices.Equal(got, want) {
+		t.Errorf("contents are %v, want %v", got, want)
+	}
+	write(t, d, x, `{"n":5}`)
+	write(t, d, x, `{"n":6}`)
+	if got := files(t, d, pagesPrefix); len(got) != 1 {
+		t.Errorf("pages are %v, want none of what was aside", got)
+	}
+}
+
+// TestReadingAsideThatIsLost loses what was collected aside: it must not take the
+// place of the contents.
+func TestReadingAsideThatIsLost(t *testing.T) {
+	d := openDirectory(t, t.TempDir())
+	x := NewIndex([]Relation{followers})
+	var edges []Edge
+	for i := range uint64(20_000) {
+		edges = append(edges, Edge{Key: i * i, Value: i})
+	}
+	x.Apply(Batch{Changes: []Change{add(0, 1, 2)}, Transitions: []Transition{{State: Stale, Reason: "in doubt"}},
+		Readings: []Reading{{Aside: true, Begins: true, Edges: edges}}})
+	write(t, d, x, `{"n":1}`)
+	file := filepath.Join(d.path, "pages-0000000001-followers-"+asideTree)
+	b := read(t, file)
+	b[len(b)/2] ^= 1
+	overwrite(t, file, b)
+	d, x, _, loaded := reopen(t, d, followers)
+	if !loaded[0] {
+		t.Fatal("the relation is not loaded, though its contents are whole")
+	}
+	drifts := x.Apply(Batch{Transitions: live(0)})
+	if len(drifts) != 1 || x.State(0) != Stale || x.Count(0, 1) != 1 {
+		t.Errorf("drifts = %+v, status = %+v; want that it is stale and to be read again", drifts, x.Status())
+	}
+	write(t, d, x, `{"n":2}`)
+	if _, y, _, _ := reopen(t, d, followers); y.State(0) != Stale || y.Count(0, 1) != 1 {
+		t.Errorf("after the next checkpoint status = %+v", y.Status())
+	}
+}
+
 func TestUnchangedRelationKeepsItsSegment(t *testing.T) {
 	d := openDirectory(t, t.TempDir())
 	x := NewIndex([]Relation{followers, following})
@@ -198,6 +260,81 @@ func TestDamagedCheckpointIsSetAside(t *testing.T) {
 		if file[0] == 's' {
 			check(t, d)
 		}
+	}
+}
+
+// What is not lost of a checkpoint is used when none is whole.
+func TestRelationsAreLostByThemselves(t *testing.T) {
+	link := Relation{Name: LinkPrefix + "0", Table: "s.users", Key: "org", Value: "id"}
+	const shared = "0000000001-followers" // of both checkpoints
+	for name, damage := range map[string]func(t *testing.T, path string){
+		"segment missing": func(t *testing.T, path string) {
+			if err := os.Remove(filepath.Join(path, "segment-"+shared)); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"segment cut": func(t *testing.T, path string) {
+			file := filepath.Join(path, "segment-"+shared)
+			overwrite(t, file, read(t, file)[:20])
+		},
+		"pages missing": func(t *testing.T, path string) {
+			if err := os.Remove(filepath.Join(path, "pages-"+shared+"-edges")); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"another lost in the one before": func(t *testing.T, path string) {
+			file := filepath.Join(path, "segment-"+shared)
+			overwrite(t, file, read(t, file)[:20])
+			if err := os.Remove(filepath.Join(path, "segment-0000000001-following")); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := openDirectory(t, t.TempDir())
+			x := NewIndex([]Relation{followers, following})
+			x.Apply(Batch{Links: []Link{{ID: 2, Definition: link}}, Changes: []Change{add(0, 1, 2), add(1, 2, 1), add(2, 5, 1)}, Transitions: live(0, 1, 2)})
+			write(t, d, x, `{"n":1}`)
+			x.Apply(Batch{Changes: []Change{add(1, 2, 3)}})
+			write(t, d, x, `{"n":2}`)
+			damage(t, d.path)
+
+			d, y, bookmark, loaded := reopen(t, d, followers, following)
+			if bookmark != `{"n":2}` || !slices.Equal(loaded, []bool{false, true}) || len(y.Links()) != 1 {
+				t.Fatalf("loaded %s, %v and links %+v, want what is not lost of the newest", bookmark, loaded, y.Links())
+			}
+			if y.State(0) != Loading || y.Count(0, 1) != 0 || y.State(1) != Live || y.Fingerprint(1) != x.Fingerprint(1) {
+				t.Fatalf("status = %+v", y.Status())
+			}
+			write(t, d, y, `{"n":3}`)
+			if got := files(t, d, "segment-"+shared); len(got) != 0 {
+				t.Errorf("%v of what was lost is kept", got)
+			}
+			y.Apply(Batch{Changes: []Change{add(0, 1, 2)}, Transitions: live(0)})
+			write(t, d, y, `{"n":4}`)
+			_, y, bookmark, loaded = reopen(t, d, followers, following)
+			if bookmark != `{"n":4}` || !slices.Equal(loaded, []bool{true, true}) || y.Fingerprint(0) != x.Fingerprint(0) {
+				t.Errorf("after the next checkpoint loaded %s, %v", bookmark, loaded)
+			}
+		})
+	}
+}
+
+// Links that are lost take nothing with them.
+func TestLinksAreLostByThemselves(t *testing.T) {
+	d := openDirectory(t, t.TempDir())
+	x := NewIndex([]Relation{followers})
+	for i := range RelationID(2) {
+		link := Relation{Name: LinkPrefix + strconv.Itoa(int(i)), Table: "s.users", Key: "org", Value: "id"}
+		x.Apply(Batch{Links: []Link{{ID: 1 + i, Definition: link}}, Changes: []Change{add(0, 1, 2), add(1+i, 5, uint64(i))}, Transitions: live(0, 1+i)})
+	}
+	write(t, d, x, `{"n":1}`)
+	if err := os.Remove(filepath.Join(d.path, "segment-0000000001-"+LinkPrefix+"0")); err != nil {
+		t.Fatal(err)
+	}
+	_, y, _, loaded := reopen(t, d, followers)
+	if links := y.Links(); !loaded[0] || len(links) != 1 || links[0].Name != LinkPrefix+"1" || y.all()[1].postings.Load().Count(5) != 1 {
+		t.Errorf("loaded %v and links %+v", loaded, links)
 	}
 }
 

@@ -1,6 +1,7 @@
 package indexer
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"math"
@@ -69,8 +70,9 @@ type relation struct {
 	changed bool // since it was last frozen for a checkpoint
 	begun   bool // what it has is part of its table at least, if only that no row passes its filter
 	pending []postings.Change
-	missing uint64 // rows, in the batch that is applied
-	aside   *aside // contents to come, see Reading.Aside; else nil
+	missing uint64            // rows, in the batch that is applied
+	aside   *aside            // contents to come, see Reading.Aside; else nil
+	former  []*postings.Index // what was aside and is cleared, while a checkpoint or a proof still looks at it
 
 	dependents []Dependent // of a link
 }
@@ -140,10 +142,15 @@ func (x *Index) Apply(b Batch) (drifts []Drift) {
 		r.applyPending()
 	}
 	for _, t := range b.Transitions {
-		if t.State == Live {
-			all[t.Relation].renew()
-			all[t.Relation].move(t)
+		if t.State != Live {
+			continue
 		}
+		if err := all[t.Relation].renew(); err != nil {
+			all[t.Relation].setState(Stale, "part of what was read of its table is lost")
+			drifts = append(drifts, Drift{Relation: t.Relation, Reason: fmt.Sprintf("what was read of its table is lost: %v", err)})
+			continue
+		}
+		all[t.Relation].move(t)
 	}
 	for i, r := range all {
 		if state, _ := r.getState(); r.missing > 0 && state == Live {
@@ -159,6 +166,7 @@ func (x *Index) Apply(b Batch) (drifts []Drift) {
 // applyPending applies the changes that wait. Without any, the relation goes on
 // with what those before have left to do.
 func (r *relation) applyPending() {
+	r.former = slices.DeleteFunc(r.former, func(tree *postings.Index) bool { return !tree.GoOn() })
 	if len(r.pending) == 0 {
 		r.postings.Load().GoOn()
 		for _, slice := range r.rows.all() { // also of rows that are not counted any more
@@ -168,6 +176,7 @@ func (r *relation) applyPending() {
 	}
 	if r.aside != nil {
 		r.aside.apply(r.pending)
+		r.changed = r.changed || r.aside.isKept()
 	}
 	tree := r.postings.Load()
 	if r.counted.Load() {
@@ -198,8 +207,10 @@ func (r *relation) read(part Reading) {
 		}
 		if r.aside == nil {
 			r.aside = newAside(r.counted.Load())
+			r.aside.headless = !part.Begins
 		}
 		r.aside.read(part.Edges)
+		r.changed = r.changed || r.aside.isKept()
 		return
 	}
 	r.dropAside()
@@ -207,24 +218,38 @@ func (r *relation) read(part Reading) {
 }
 
 // renew puts what was collected aside in the place of the contents, where the two
-// differ.
-func (r *relation) renew() {
+// differ. It fails when some of that was lost, and then drops it.
+func (r *relation) renew() error {
 	if r.aside == nil {
-		return
+		return nil
+	}
+	err := r.aside.came.Prove(context.Background()) // it may be from a checkpoint
+	if r.aside.headless {
+		err = errHeadless
+	}
+	if err != nil {
+		r.dropAside()
+		return err
 	}
 	r.replace(Edge{}, Edge{Key: math.MaxUint64, Value: math.MaxUint64}, r.aside.rows)
 	r.missing += r.aside.missing
 	r.dropAside()
+	return nil
 }
 
 // dropAside forgets what was collected aside. Its memory, that of a relation, goes
-// back to the system at once, and not when the heap, of which it is no part, is
-// next collected.
+// back to the system as soon as nobody looks at it, and not when the heap, of which
+// it is no part, is next collected.
 func (r *relation) dropAside() {
-	if r.aside != nil {
-		r.aside.clear()
-		r.aside = nil
+	if r.aside == nil {
+		return
 	}
+	r.aside.clear()
+	if r.aside.isKept() {
+		r.former = append(r.former, r.aside.came)
+		r.changed = true
+	}
+	r.aside = nil
 }
 
 // replace makes the edges from first to last those of a sequence, which has them
@@ -268,6 +293,10 @@ func treeName(i int) string {
 	return "beyond" + strconv.Itoa(i-1)
 }
 
+// asideTree is the name of the tree, behind the others, of what was collected aside
+// of a relation that is Stale.
+const asideTree = "aside"
+
 // trees returns the trees that the relation consists of.
 func (r *relation) trees() []*postings.Index {
 	trees := []*postings.Index{r.postings.Load()}
@@ -277,14 +306,19 @@ func (r *relation) trees() []*postings.Index {
 	return trees
 }
 
-// adopt takes the trees of a checkpoint.
-func (r *relation) adopt(trees []*postings.Index) {
+// adopt takes the trees of a checkpoint, and what had been collected aside, if
+// anything.
+func (r *relation) adopt(trees []*postings.Index, collected *postings.Index) {
 	r.postings.Store(trees[0])
 	for _, slice := range trees[1:] {
 		r.rows.adopt(slice)
 	}
 	r.counted.Store(len(trees) > 1)
 	r.changed, r.begun = false, true
+	if collected != nil {
+		r.aside = newAside(false)
+		r.aside.came = collected
+	}
 }
 
 // move makes a transition.
@@ -397,6 +431,9 @@ func (x *Index) bytes() (held uint64) {
 	for _, r := range x.all() {
 		for _, t := range r.trees() {
 			held += t.Stats().Bytes
+		}
+		if r.aside.isKept() {
+			held += r.aside.came.Stats().Bytes
 		}
 	}
 	return held

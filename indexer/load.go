@@ -21,8 +21,10 @@ import (
 // Lists are not read before they are asked
 // for, so it takes no time to speak of; see Prove.
 //
-// A damaged checkpoint is set aside and the one before it is used. One of a
-// newer version is an error that wraps ErrTooNew: nothing is touched.
+// A damaged checkpoint is set aside and the one before it is used. Where none is
+// whole, the newest is used whose manifest is: relations that cannot be opened
+// are not loaded. One of a newer version is an error that wraps ErrTooNew: nothing
+// is touched.
 func (d *Directory) Load(x *Index) (bookmark json.RawMessage, loaded []bool, err error) {
 	loaded = make([]bool, len(x.relations))
 	sequences, err := d.sequences(manifestPrefix)
@@ -34,41 +36,88 @@ func (d *Directory) Load(x *Index) (bookmark json.RawMessage, loaded []bool, err
 	} else if len(sequences)+len(aside) == 0 {
 		d.first = 0 // no manifest names what there may be
 	}
-	for _, sequence := range slices.Backward(sequences) {
-		file := manifestPrefix + formatSequence(sequence)
-		m, trees, err := d.read(file, x)
-		if errors.Is(err, ErrDamaged) || errors.Is(err, errOutdated) {
-			if err := d.setAside(file, err); err != nil {
-				return nil, nil, err
-			}
-			continue
-		}
-		if err != nil {
-			return nil, nil, fmt.Errorf("load %s: %w", filepath.Join(d.path, file), err)
-		}
-		d.loaded = trees
-		of := make(map[string][]*postings.Index)
-		for _, t := range trees {
-			d.pages[t.key] = t.file
+	c, err := d.choose(sequences, x)
+	if err != nil || c == nil {
+		return nil, loaded, err
+	}
+	d.loaded = c.trees
+	of, aside := make(map[string][]*postings.Index), make(map[string]*postings.Index)
+	for _, t := range c.trees {
+		d.pages[t.key] = t.file
+		if t.key.tree == asideTree {
+			aside[t.key.relation] = t.index
+		} else {
 			of[t.key.relation] = append(of[t.key.relation], t.index)
 		}
-		for i, link := range m.links() {
-			x.define(Link{ID: RelationID(len(x.relations) + i), Definition: link})
-		}
-		for i, r := range x.all() {
-			if trees := of[r.Name]; trees != nil {
-				r.adopt(trees)
-				was := m.relation(r.Relation)
-				r.setState(was.state(), was.Reason)
-				if i < len(loaded) {
-					loaded[i] = true
-				}
+	}
+	for i, link := range c.links() {
+		x.define(Link{ID: RelationID(len(x.relations) + i), Definition: link})
+	}
+	for i, r := range x.all() {
+		if trees := of[r.Name]; trees != nil {
+			r.adopt(trees, aside[r.Name])
+			was := c.relation(r.Relation)
+			r.setState(was.state(), was.Reason)
+			if i < len(loaded) {
+				loaded[i] = true
 			}
 		}
-		d.last, d.lastFile = m, file
-		return m.Source, loaded, nil
 	}
-	return nil, loaded, nil
+	d.last, d.lastFile = c.manifest, c.file
+	return c.Source, loaded, nil
+}
+
+// found is a checkpoint that was found in the directory.
+type found struct {
+	manifest
+	file  string
+	trees []loadedTree // of the relations that are wanted and not lost
+	lost  error        // why some are; nil if it is whole
+}
+
+// choose returns the checkpoint to use, nil if there is none, and sets aside those
+// that are newer or of no use.
+func (d *Directory) choose(sequences []uint64, x *Index) (*found, error) {
+	var partly *found // the newest of which something can be used
+	var useless []found
+	for _, sequence := range slices.Backward(sequences) {
+		c, err := d.read(manifestPrefix+formatSequence(sequence), x)
+		switch {
+		case errors.Is(err, ErrDamaged), errors.Is(err, errOutdated):
+			c.lost = err
+			useless = append(useless, c)
+			continue
+		case err != nil:
+			partly.close()
+			return nil, fmt.Errorf("load %s: %w", filepath.Join(d.path, c.file), err)
+		case c.lost != nil && partly == nil && len(c.trees) > 0:
+			partly = &c
+			continue
+		case c.lost != nil:
+			c.close()
+			useless = append(useless, c)
+			continue
+		}
+		if partly != nil {
+			partly.close()
+			useless = append(useless, *partly)
+		}
+		return &c, d.setAside(useless)
+	}
+	if partly != nil {
+		d.logger.Error("no checkpoint is whole: what is damaged of this one is read again", "file", partly.file, "error", partly.lost)
+	}
+	return partly, d.setAside(useless)
+}
+
+func (c *found) close() {
+	if c == nil {
+		return
+	}
+	for _, t := range c.trees {
+		t.file.Close()
+	}
+	c.trees = nil
 }
 
 // loadedTree is a tree of a relation as it was loaded.
@@ -78,43 +127,40 @@ type loadedTree struct {
 	index *postings.Index
 }
 
-// read reads a manifest and the trees of the relations that x defines alike, and
-// of all links.
-func (d *Directory) read(file string, x *Index) (m manifest, trees []loadedTree, err error) {
+// read reads a manifest and opens the trees of the relations that x defines alike,
+// and of all links. Those that are damaged have no segment in it any more.
+func (d *Directory) read(file string, x *Index) (c found, err error) {
+	c.file = file
 	b, err := d.disk.ReadFile(filepath.Join(d.path, file))
 	if err != nil {
-		return m, nil, err
+		return c, err
 	}
-	if m, err = parseManifest(b); err != nil {
-		return m, nil, err
+	if c.manifest, err = parseManifest(b); err != nil {
+		return c, err
 	}
-	defer func() {
-		if err != nil {
-			closeAll(trees)
-		}
-	}()
-	wanted := m.links()
+	wanted := c.links()
 	for _, r := range x.relations {
 		wanted = append(wanted, r.Relation)
 	}
-	for _, r := range wanted {
-		segment := m.relation(r).Segment
-		if segment == nil {
+	for i := range c.Relations {
+		r := &c.Relations[i]
+		if r.Segment == nil || !slices.Contains(wanted, r.Relation) {
 			continue
 		}
-		opened, err := d.readSegment(r.Name, *segment)
-		trees = append(trees, opened...)
-		if err != nil {
-			return m, trees, fmt.Errorf("segment of relation %s: %w", r.Name, err)
+		opened, err := d.readSegment(r.Name, *r.Segment)
+		if err == nil {
+			c.trees = append(c.trees, opened...)
+			continue
 		}
+		(&found{trees: opened}).close()
+		err = fmt.Errorf("segment of relation %s: %w", r.Name, err)
+		if !errors.Is(err, ErrDamaged) {
+			c.close()
+			return c, err
+		}
+		c.lost, r.Segment = errors.Join(c.lost, err), nil
 	}
-	return m, trees, nil
-}
-
-func closeAll(trees []loadedTree) {
-	for _, t := range trees {
-		t.file.Close()
-	}
+	return c, nil
 }
 
 // readSegment reads a segment and opens its trees. What it returns is open also
@@ -132,7 +178,8 @@ func (d *Directory) readSegment(relation string, s segmentFile) (opened []loaded
 		return nil, ofFile(s.File, fmt.Errorf("%w: it has no tree", postings.ErrDamaged))
 	}
 	for i, part := range parts {
-		if part.Name != treeName(i) {
+		isAside := part.Name == asideTree && i > 0 && i == len(parts)-1
+		if part.Name != treeName(i) && !isAside {
 			return opened, ofFile(s.File, fmt.Errorf("%w: its tree %q is out of place", postings.ErrDamaged, part.Name))
 		}
 		name, ok := s.Pages[part.Name]
@@ -182,17 +229,22 @@ func ofFile(name string, err error) error {
 	return err
 }
 
-// setAside renames a manifest that cannot be used, so that it is not tried again
-// and people can look at it. Its files stay until they are no longer named by a
-// manifest.
-func (d *Directory) setAside(file string, reason error) error {
-	said := "checkpoint is damaged and set aside"
-	if errors.Is(reason, errOutdated) {
-		said = "checkpoint is too old and set aside"
+// setAside renames the manifests of checkpoints that cannot be used, so that they
+// are not tried again and people can look at them. Their files stay until they are
+// no longer named by a manifest.
+func (d *Directory) setAside(useless []found) error {
+	for _, c := range useless {
+		said := "checkpoint is damaged and set aside"
+		if errors.Is(c.lost, errOutdated) {
+			said = "checkpoint is too old and set aside"
+		}
+		d.logger.Error(said, "file", c.file, "kept_as", damagedPrefix+c.file, "error", c.lost)
+		if err := d.disk.Rename(filepath.Join(d.path, c.file), filepath.Join(d.path, damagedPrefix+c.file)); err != nil {
+			return fmt.Errorf("set checkpoint aside: %w", err)
+		}
 	}
-	d.logger.Error(said, "file", file, "kept_as", damagedPrefix+file, "error", reason)
-	if err := d.disk.Rename(filepath.Join(d.path, file), filepath.Join(d.path, damagedPrefix+file)); err != nil {
-		return fmt.Errorf("set checkpoint aside: %w", err)
+	if len(useless) == 0 {
+		return nil
 	}
 	return d.disk.SyncDir(d.path)
 }
@@ -217,4 +269,5 @@ func (d *Directory) Prove(ctx context.Context, damaged func(relation string)) {
 		named = t.key.relation
 		damaged(named)
 	}
+	d.loaded = nil // of which some may be of no use any more
 }

@@ -30,7 +30,7 @@ import (
 // A manifest is
 //
 //	magic      8 bytes  "KITHCKPT"
-//	version    u32      4; in 3 no relation with a segment is Loading, in 2 all are Live
+//	version    u32      5; in 4 nothing was collected aside, in 3 no relation with a segment is Loading, in 2 all are Live
 //	length     u32      of the body in bytes
 //	body       JSON     see manifest
 //	checksum   u64      xxhash64 of all bytes before it
@@ -39,7 +39,7 @@ import (
 // newer version may place its checksum elsewhere.
 const (
 	manifestMagic   = "KITHCKPT"
-	manifestVersion = 4
+	manifestVersion = 5
 
 	manifestPrefix = "checkpoint-"
 	segmentPrefix  = "segment-"

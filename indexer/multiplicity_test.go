@@ -378,6 +378,34 @@ func TestAsideIsGivenBack(t *testing.T) {
 	}
 }
 
+// What a checkpoint is being written of is given back after that.
+func TestAsideIsGivenBackAfterACheckpoint(t *testing.T) {
+	d := openDirectory(t, t.TempDir())
+	x := NewIndex([]Relation{followers})
+	x.Apply(Batch{Transitions: []Transition{{State: Stale}}, Readings: []Reading{{Aside: true, Begins: true, Edges: []Edge{{Key: 1, Value: 1}}}}})
+	c := d.freeze(x, []byte("{}"))
+	x.Apply(Batch{Transitions: live(0)})
+	r := x.relations[0]
+	if x.Apply(Batch{}); len(r.former) != 1 {
+		t.Fatalf("%d trees are still to be given back, want the one that is being written", len(r.former))
+	}
+	if _, err := d.write(c); err != nil {
+		t.Fatal(err)
+	}
+	if x.Apply(Batch{}); len(r.former) != 0 {
+		t.Error("what was collected aside is not given back")
+	}
+}
+
+// Contents are not replaced by parts of which the first is missing.
+func TestReadingAsideWithoutItsBeginning(t *testing.T) {
+	x := NewIndex([]Relation{followers})
+	x.Apply(Batch{Changes: []Change{add(0, 1, 1)}, Transitions: []Transition{{State: Stale}}, Readings: []Reading{{Aside: true, Edges: []Edge{{Key: 2, Value: 2}}}}})
+	if drifts := x.Apply(Batch{Transitions: live(0)}); len(drifts) != 1 || x.State(0) != Stale || !x.Contains(0, 1, 1) {
+		t.Errorf("drifts %v, status %+v", drifts, x.Status())
+	}
+}
+
 func TestCountedCheckpointRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		path, err := os.MkdirTemp("", "kith")

@@ -84,6 +84,7 @@ func TestDamagedBodies(t *testing.T) {
 		{"a group cut in its xid", TypeMariaGTID, append(make([]byte, 12), GroupPreparedXA, 1, 0, 0, 0, 5, 5, 'a'), "too few"},
 		{"a group with a long xid", TypeMariaGTID, append(make([]byte, 12), GroupPreparedXA, 1, 0, 0, 0, 65, 0), "XID of 65"},
 		{"a group cut in its alter", TypeMariaGTID, append(make([]byte, 12), 0, GroupCommitAlter, 1), "too few"},
+		{"a list of groups cut", TypeMariaGTIDList, append(le32(2), make([]byte, 31)...), "too few for 2"},
 		{"a query cut", TypeQuery, make([]byte, 12), "do not fit"},
 		{"a query without schema", TypeQuery, query("", "d"), "do not fit"},
 		{"a schema too long", TypeQuery, query("", "dd"), "do not fit"},
@@ -123,6 +124,8 @@ func decodeAny(d *Decoder, e Event) error {
 		_, err = e.GTID()
 	case TypeMariaGTID:
 		_, err = e.MariaGTID()
+	case TypeMariaGTIDList:
+		err = e.MariaGTIDList(func(uint32, uint32, uint64) {})
 	case TypeQuery, TypeMariaQueryCompressed, TypeExecuteLoadQuery:
 		_, err = e.Query()
 	case TypeTableMap:
@@ -163,11 +166,12 @@ func TestWrongType(t *testing.T) {
 	_, xa := e.XAPrepare()
 	_, gtid := e.GTID()
 	_, group := e.MariaGTID()
+	list := e.MariaGTIDList(nil)
 	_, query := e.Query()
 	_, table := d.TableMap(e)
 	_, rows := d.Rows(e)
 	_, payload := d.Payload(e)
-	for i, err := range []error{rotate, heartbeat, xa, gtid, group, query, table, rows, payload} {
+	for i, err := range []error{rotate, heartbeat, xa, gtid, group, list, query, table, rows, payload} {
 		if err == nil || !strings.Contains(err.Error(), "decode XID event as ") {
 			t.Errorf("decoder %d says %v", i, err)
 		}

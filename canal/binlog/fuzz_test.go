@@ -181,7 +181,9 @@ func FuzzRows(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		columns := integerColumns(table)
+		columns := slices.DeleteFunc(readableColumns(table), func(i int) bool {
+			return table.Columns[i].isTime() // of damaged ones both make something, and not the same
+		})
 		reader, err := NewRowReader(table, columns, make([]bool, len(columns)))
 		if err != nil {
 			t.Fatal(err)
@@ -196,18 +198,18 @@ func FuzzRows(f *testing.F) {
 		case len(rows.images) == 0: // of which it sees no row, where there may be one without columns
 			return
 		}
-		got, err := tryRows(reader, rows)
+		got, err := imageTexts(reader, rows, columns)
 		if err != nil || hasJSON(table) { // at damaged JSON the oracle may recurse until the process dies
 			return
 		}
-		theirs, err := oracleRows(t, events[i].tableMap, packet, columns)
+		theirs, err := oracleRows(table, events[i].tableMap, packet, columns)
 		if err != nil {
 			if !hasContents(table) && !errors.Is(err, errPanicked) {
 				t.Errorf("decoded %v, but the oracle says: %v", got, err)
 			}
 			return
 		}
-		requireEqual(t, "images", fmt.Sprint(got), fmt.Sprint(theirs))
+		requireEqual(t, "images", got, theirs)
 	})
 }
 
@@ -223,26 +225,12 @@ func hasJSON(t *TableMap) bool {
 	return slices.ContainsFunc(t.Columns, func(column Column) bool { return column.Type == ColumnJSON })
 }
 
-// tryRows returns the images of all rows.
-func tryRows(reader *RowReader, rows Rows) ([][]Value, error) {
-	var images [][]Value
-	reader.Reset(rows)
-	for reader.Next() {
-		for _, image := range [][]Value{reader.Before(), reader.After()} {
-			if image != nil {
-				images = append(images, cloneValues(image))
-			}
-		}
-	}
-	return images, reader.Err()
-}
-
 // errPanicked is what the oracle says to extra data that it wants to read. Its
 // panics at rows are other errors.
 var errPanicked = errors.New("panic")
 
-// oracleRows is tryRows by the oracle.
-func oracleRows(t *testing.T, tableMap, packet []byte, columns []int) (images [][]Value, err error) {
+// oracleRows is imageTexts by the oracle.
+func oracleRows(table *TableMap, tableMap, packet []byte, columns []int) (images [][]string, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			err = fmt.Errorf("%w: %v", errPanicked, reason)
@@ -262,5 +250,5 @@ func oracleRows(t *testing.T, tableMap, packet []byte, columns []int) (images []
 	if !ok {
 		return nil, fmt.Errorf("%T", event.Event)
 	}
-	return oracleImages(t, rows, columns), nil
+	return oracleTexts(table, rows, columns), nil
 }

@@ -71,3 +71,24 @@ func (e Event) MariaGTID() (MariaGTID, error) {
 	}
 	return g, nil
 }
+
+// MariaGTIDList calls each for the transactions that a GTID_LIST event lists: the last
+// one of each server in each domain, of the binlogs before this one. Those of a domain
+// stand together, the last of the domain at the end.
+//
+//	count (28 bits) and flags (4)  then for each: domain  server  sequence
+//	4                                            4       4       8         bytes
+func (e Event) MariaGTIDList(each func(domain, server uint32, sequence uint64)) error {
+	if e.Type != TypeMariaGTIDList {
+		return misused(e.Type, "GTID_LIST")
+	}
+	c := cursor{rest: e.Body}
+	count := c.uint32() & (1<<28 - 1)
+	if uint64(len(c.rest)) < 16*uint64(count) {
+		return malformed(e.Type, "%d bytes are too few for %d transactions", len(e.Body), count)
+	}
+	for range count {
+		each(c.uint32(), c.uint32(), c.uint64())
+	}
+	return nil
+}

@@ -2,15 +2,18 @@ package binlog
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"slices"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
 )
 
 // TestRandomTables reads the integers of random rows of random tables of all
-// column types, whole and in part, and finds what was written, as the oracle
-// does.
+// column types, whole and in part, and finds what was written; and all columns
+// that can be read, and finds what the oracle does.
 func TestRandomTables(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		columns := rapid.SliceOfN(rapid.Custom(drawColumn), 1, 24).Draw(t, "columns")
@@ -232,10 +235,11 @@ func drawValue(t *rapid.T, c Column) []byte {
 	if c.Type == ColumnJSON { // the number 1, which the oracle wants to read
 		return []byte{3, 0, 0, 0, 5, 1, 0}
 	}
-	if c.Type == ColumnNewDecimal { // digits, which the oracle wants to read too
-		value := rapid.SliceOfN(rapid.ByteRange(0, 1), size, size).Draw(t, "digits")
-		value[0] ^= 0x80
-		return value
+	if c.Type == ColumnNewDecimal {
+		return drawDecimal(t, int(c.Meta>>8), int(c.Meta&0xff))
+	}
+	if c.isTime() {
+		return drawTime(t, c)
 	}
 	if !extent.prefixed {
 		return rapid.SliceOfN(rapid.Byte(), size, size).Draw(t, "fixed")
@@ -261,4 +265,78 @@ func drawInteger(t *rapid.T, size int) []byte {
 		return rapid.SampledFrom(ends).Draw(t, "end")
 	}
 	return rapid.SliceOfN(rapid.Byte(), size, size).Draw(t, "integer bytes")
+}
+
+// drawDecimal draws digits, of which nine take four bytes; what is left over on
+// either side of the point takes fewer.
+func drawDecimal(t *rapid.T, precision, scale int) (value []byte) {
+	digits := rapid.SliceOfN(rapid.SampledFrom([]byte("0123456789")), precision, precision).Draw(t, "digits")
+	put := func(digits []byte) {
+		n, err := strconv.ParseUint("0"+string(digits), 10, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		value = append(value, binary.BigEndian.AppendUint32(nil, uint32(n))[4-digitBytes(len(digits)):]...)
+	}
+	whole, fraction := digits[:precision-scale], digits[precision-scale:]
+	put(whole[:len(whole)%9])
+	for part := range slices.Chunk(whole[len(whole)%9:], 9) {
+		put(part)
+	}
+	for part := range slices.Chunk(fraction, 9) {
+		put(part)
+	}
+	if rapid.Bool().Draw(t, "negative") {
+		for i := range value {
+			value[i] = ^value[i]
+		}
+	}
+	value[0] ^= 0x80
+	return value
+}
+
+// drawTime draws a date, a time, or both, as servers write them: they make all
+// kinds of days, the zero one, and those of month or day zero, too.
+func drawTime(t *rapid.T, c Column) []byte {
+	below := func(most uint64, what string) uint64 { return rapid.Uint64Range(0, most-1).Draw(t, what) }
+	little := func(n uint64, size int) []byte { return binary.LittleEndian.AppendUint64(nil, n)[:size] }
+	big := func(n uint64, size int) []byte { return binary.BigEndian.AppendUint64(nil, n)[8-size:] }
+	negative := rapid.Bool().Draw(t, "negative")
+	year, month, day := below(10000, "year"), below(13, "month"), below(32, "day")
+	hour, minute, second := below(24, "hour"), below(60, "minute"), below(60, "second")
+	if rapid.IntRange(0, 9).Draw(t, "zero") == 9 {
+		year, month, day, hour, minute, second = 0, 0, 0, 0, 0, 0
+	}
+	digits, size := uint64(1), (int(c.Meta)+1)/2 // of the fraction
+	for range c.Meta {
+		digits *= 10
+	}
+	fraction := below(digits, "fraction")
+	if c.Meta%2 == 1 {
+		fraction *= 10
+	}
+	switch c.Type {
+	case ColumnDate:
+		return little(year<<9|month<<5|day, 3)
+	case ColumnTime:
+		n := below(839, "hours")*10000 + minute*100 + second
+		if negative {
+			n = -n
+		}
+		return little(n, 3)
+	case ColumnDateTime:
+		return little(((year*100+month)*100+day)*1_000_000+(hour*100+minute)*100+second, 8)
+	case ColumnTimestamp:
+		return little(below(1<<32, "seconds"), 4)
+	case ColumnTimestamp2:
+		return append(big(below(1<<32, "seconds"), 4), big(fraction, size)...)
+	case ColumnDateTime2:
+		return append(big(1<<39|((year*13+month)<<5|day)<<17|(hour<<6|minute)<<6|second, 5), big(fraction, size)...)
+	}
+	bits := 8 * size
+	n := ((below(839, "hours")<<6|minute)<<6|second)<<bits | fraction
+	if negative {
+		n = -n
+	}
+	return big(1<<(23+bits)+n, 3+size)
 }

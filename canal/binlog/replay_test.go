@@ -26,16 +26,22 @@ func TestReplay(t *testing.T) {
 // notReplayed are tables whose changes the binlog does not hold, or not as rows
 // of one shape. They must differ, else the comparison is blind.
 var notReplayed = map[string]string{
-	"mariadb1011/11_fk_cascade/follows": "cascades are not logged",
-	"mariadb1011/11_fk_cascade/prof":    "cascades are not logged",
-	"mysql57/11_fk_cascade/follows":     "cascades are not logged",
-	"mysql57/11_fk_cascade/prof":        "cascades are not logged",
-	"mariadb1011/14_statement_format/f": "statements are not run",
-	"mysql57/14_statement_format/f":     "statements are not run",
-	"mysql97/14_statement_format/f":     "statements are not run",
-	"mariadb1011/08_ddl/mid":            "columns are added before others",
-	"mysql57/08_ddl/mid":                "columns are added before others",
-	"mysql97/08_ddl/mid":                "columns are added before others",
+	"mariadb*/11_fk_cascade/[fp]*":    "cascades are not logged",
+	"mysql57/11_fk_cascade/[fp]*":     "cascades are not logged",
+	"mariadb*/15_fk_levels/[bflnpu]*": "cascades are not logged",
+	"mysql57/15_fk_levels/[bflnpu]*":  "cascades are not logged",
+	"*/14_statement_format/f":         "statements are not run",
+	"*/08_ddl/mid":                    "columns are added before others",
+}
+
+// whyNotReplayed returns why a table must differ, if it must.
+func whyNotReplayed(name string) string {
+	for pattern, reason := range notReplayed {
+		if ok, _ := filepath.Match(pattern, name); ok {
+			return reason
+		}
+	}
+	return ""
 }
 
 // defaults are values that a minimal image leaves out of an insert.
@@ -51,11 +57,11 @@ func replayScenario(t *testing.T, scenario string) {
 	for name, columns := range schema {
 		want := expectedRows(t, filepath.Join(path+".expected", name+".csv"), columns)
 		got := model.rowsOf(name)
-		reason, differs := notReplayed[scenario+"/"+name]
+		reason := whyNotReplayed(scenario + "/" + name)
 		switch same := slices.Equal(got, want); {
-		case differs && same:
+		case reason != "" && same:
 			t.Errorf("%s is equal although %s", name, reason)
-		case !differs && !same:
+		case reason == "" && !same:
 			t.Errorf("%s has %d rows %v, want %d %v", name, len(got), head(got), len(want), head(want))
 		}
 	}

@@ -35,6 +35,7 @@ func TestValues(t *testing.T) {
 		{Column{Type: ColumnTimestamp2}, "ffffffff", number(DateTime(2106, 2, 7, 6, 28, 15, 0))},
 		{Column{Type: ColumnTimestamp2, Meta: 4}, "0000000104d2", number(DateTime(1970, 1, 1, 0, 0, 1, 123_400))},
 		{Column{Type: ColumnTimestamp2, Meta: 6}, "00000000000000", number(0)},
+		{Column{Type: ColumnTimestamp2, Meta: 6}, "00000000000001", number(DateTime(1970, 1, 1, 0, 0, 0, 1))}, // MariaDB alone has it
 		{Column{Type: ColumnTime}, "40e201", TimeOfDay(false, 12, 34, 56, 0)},
 		{Column{Type: ColumnTime}, "c01dfe", TimeOfDay(true, 12, 34, 56, 0)},
 		{Column{Type: ColumnTime2}, "80c8b8", TimeOfDay(false, 12, 34, 56, 0)},

@@ -44,6 +44,23 @@ func (s MariaSet) Contains(domain uint32, sequence uint64) bool {
 	return found && sequence <= s.last[at].Sequence
 }
 
+// Ends reports whether a transaction is the last one of its domain in the set.
+func (s MariaSet) Ends(domain, server uint32, sequence uint64) bool {
+	at, found := s.find(domain)
+	return found && s.last[at] == (mariaGTID{domain, server, sequence})
+}
+
+// Has reports whether the set has anything of a domain.
+func (s MariaSet) Has(domain uint32) bool {
+	_, found := s.find(domain)
+	return found
+}
+
+// Keep drops the domains that are not to be kept.
+func (s *MariaSet) Keep(keeps func(domain uint32) bool) {
+	s.last = slices.DeleteFunc(s.last, func(g mariaGTID) bool { return !keeps(g.Domain) })
+}
+
 // ContainsSet reports whether every domain of other has got at least as far
 // in the set.
 func (s MariaSet) ContainsSet(other MariaSet) bool {

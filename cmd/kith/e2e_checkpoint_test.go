@@ -135,6 +135,39 @@ func TestAllCheckpointsDamaged(t *testing.T) {
 	}
 }
 
+// TestRelationLostOfAllCheckpoints loses the segments of one relation, of which
+// there may be one alone: that relation is read again, and no other.
+func TestRelationLostOfAllCheckpoints(t *testing.T) {
+	t.Parallel()
+	s := newSource(t, kinds(t)[0])
+	s.load(t, 1_000, 1)
+	c := s.settings(t)
+	kith := s.start(t, c)
+	kith.catchUp()
+	for seed := range uint64(2) {
+		s.churn(30+seed).runTest(t, 50)
+		kith.catchUp()
+		kith.checkpoint()
+	}
+	kith.stop()
+	for _, file := range files(t, c.Checkpoint.Dir, "segment-") {
+		if strings.HasSuffix(file, "-followers") {
+			damage(t, file, flip)
+		}
+	}
+	s.churn(41).runTest(t, 50)
+	kith = s.start(t, c)
+	if !kith.said.has("ERROR", "no checkpoint is whole", "followers") {
+		t.Error("kith does not say what is damaged")
+	}
+	kith.compare(s.relations())
+	for relation, rows := range kith.metric("kith_snapshot_rows", "relation") {
+		if (relation == "followers") != (rows > 0) {
+			t.Errorf("%v rows were read for %s", rows, relation)
+		}
+	}
+}
+
 // TestDamagedPagesAreReadAgain damages lists of a checkpoint, which is noticed
 // after it is served: their tables are read again.
 func TestDamagedPagesAreReadAgain(t *testing.T) {

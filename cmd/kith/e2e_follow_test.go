@@ -107,11 +107,13 @@ func TestKill9DuringRescans(t *testing.T) {
 		kith := s.start(t, c)
 		kith.catchUp()
 		kith.checkpoint() // else a kill may have the tables read for the first time
-		s.unlogged(t, "DELETE FROM follows WHERE follower_id % 50 = 0")
+		for _, statement := range []string{"DELETE FROM follows WHERE follower_id % 50 = 0", "DELETE FROM likes WHERE user_id % 50 = 0"} {
+			s.unlogged(t, statement)
+		}
 		writer := s.churn(7)
 		writer.pace = pace
 		stopWriter := writer.background(t)
-		relations := []string{"followers", "following", "noted"} // of that table
+		relations := []string{"followers", "following", "noted", "likes", "likers"} // the last is collected aside
 		rescan := func() {
 			for _, r := range relations {
 				kith.rescan(r)

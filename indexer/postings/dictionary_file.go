@@ -192,12 +192,18 @@ func (ds *dictionaries) read(b []byte, e *epochs) (rest []byte, err error) {
 		return nil, fmt.Errorf("%w: tree has an empty dictionary", ErrDamaged)
 	}
 	d.top, d.built = top, d.ids
-	if n := int(buckets); d.bucket(n-1).len() == bucketSize {
-		// Leaves written before top was kept of ids without codes may hold some
-		// above it, which a further bucket could begin before.
-		d.top = math.MaxUint64
-	}
 	return b, nil
+}
+
+// raiseTops makes up for tops that leave ids without codes out. There may be some
+// above the top of a full last bucket, which a further bucket could begin before: so
+// there will be none.
+func (ds *dictionaries) raiseTops() {
+	for _, d := range ds.of {
+		if d != nil && d.bucket(int(d.buckets.Load())-1).len() == bucketSize {
+			d.top = math.MaxUint64
+		}
+	}
 }
 
 // useDictionaries gives an index the dictionaries that its leaves were written

@@ -178,6 +178,7 @@ func TestOldFullDictionaryGetsNoBucket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ds.drop()
+	ds.raiseTops()
 	const before = 1<<51 + 1000 // a leaf has it without a code
 	y := ds.of[formA]
 	for _, id := range []uint64{1<<51 + 2000, math.MaxUint64 - 5} {

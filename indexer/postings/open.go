@@ -29,11 +29,12 @@ func OpenIndex(file *PageFile, tree []byte) (*Index, error) {
 
 // opener builds an arena on a page file, with slots as pages.
 type opener struct {
-	file  *PageFile
-	a     *arena
-	slots int // those up to the last that is named: what follows may be cut off
-	image image
-	dicts []byte // of the tree, to be read
+	file    *PageFile
+	a       *arena
+	slots   int // those up to the last that is named: what follows may be cut off
+	image   image
+	dicts   []byte // of the tree, to be read
+	oldTops bool   // their tops may be too low
 }
 
 // treeSums is what a tree tells about itself.
@@ -49,7 +50,8 @@ func (o *opener) readTree(b []byte) (sums treeSums, nodes []byte, err error) {
 	}
 	word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
 	sums = treeSums{keys: word(0), edges: word(1), fingerprint: word(2), root: ref(word(3))}
-	slots, dicts := word(4)&^hasDicts, word(4)&hasDicts != 0
+	slots, dicts := word(4)&^(hasDicts|hasOldTops), word(4)&hasDicts != 0
+	o.oldTops = word(4)&hasOldTops != 0
 	b = b[treeHeader:]
 	if slots > uint64(len(b))/slotEntry {
 		return sums, nil, fmt.Errorf("%w: tree ends within its slots", ErrDamaged)
@@ -91,6 +93,9 @@ func (o *opener) open(tree []byte) (*Index, error) {
 	dicts, err := readDictionaries(o.dicts, &x.epochs)
 	if err != nil {
 		return nil, err
+	}
+	if o.oldTops {
+		dicts.raiseTops()
 	}
 	t := newTree(o.a)
 	t.root.Store(uint64(root))

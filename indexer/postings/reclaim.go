@@ -68,12 +68,14 @@ func (x *Index) settle() {
 }
 
 // GoOn goes on with what changes have left to do: leaves to be rewritten, cleared
-// trees to be given back. It is for the writer, when it has no change; without
-// anything to do it costs nothing.
-func (x *Index) GoOn() {
-	if x.w.recoding.stage != resting || len(x.dropped) > 0 {
+// trees to be given back, and says whether there is more of that. It is for the
+// writer, when it has no change; without anything to do it costs nothing.
+func (x *Index) GoOn() (more bool) {
+	busy := func() bool { return x.w.recoding.stage != resting || len(x.dropped) > 0 }
+	if busy() {
 		x.settle()
 	}
+	return busy()
 }
 
 // measure publishes the sizes and sums.

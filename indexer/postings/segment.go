@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -42,10 +43,12 @@ const (
 	segmentMagic   = "KITHSEGM"
 	segmentVersion = 3
 	segmentOldest  = 2 // that can be read
+	versionOfTops  = 3 // the first with right tops of dictionaries
 	segmentHeader  = len(segmentMagic) + 4 + 4
 	treeHeader     = 5 * 8
 	slotEntry      = 4 + 8
 	hasDicts       = 1 << 63
+	hasOldTops     = 1 << 62 // never on disk
 
 	partTree = 1
 	partBlob = 2
@@ -140,7 +143,7 @@ func (z *Frozen) writeTree(out *bufio.Writer) {
 	}
 }
 
-// ReadSegment returns the parts of a segment; they share its memory. Its error
+// ReadSegment returns the parts of a segment; most share its memory. Its error
 // wraps ErrTooNew or ErrDamaged.
 func ReadSegment(b []byte) (trees, blobs []Part, err error) {
 	if err := checkVersion(b, segmentMagic, segmentOldest, segmentVersion); err != nil {
@@ -149,6 +152,7 @@ func ReadSegment(b []byte) (trees, blobs []Part, err error) {
 	if len(b) < segmentHeader+8 || xxhash.Sum64(b[:len(b)-8]) != binary.LittleEndian.Uint64(b[len(b)-8:]) {
 		return nil, nil, fmt.Errorf("%w: it has another checksum", ErrDamaged)
 	}
+	version := binary.LittleEndian.Uint32(b[len(segmentMagic):])
 	count := binary.LittleEndian.Uint32(b[len(segmentMagic)+4:])
 	b = b[segmentHeader : len(b)-8]
 	for range count {
@@ -159,6 +163,9 @@ func ReadSegment(b []byte) (trees, blobs []Part, err error) {
 		}
 		switch kind {
 		case partTree:
+			if version < versionOfTops {
+				part.Bytes = withOldTops(part.Bytes)
+			}
 			trees = append(trees, part)
 		case partBlob:
 			blobs = append(blobs, part)
@@ -170,6 +177,16 @@ func ReadSegment(b []byte) (trees, blobs []Part, err error) {
 		return nil, nil, fmt.Errorf("%w: it goes on after its last part", ErrDamaged)
 	}
 	return trees, blobs, nil
+}
+
+// withOldTops returns a copy of the tree that says that its dictionaries' tops may
+// be too low.
+func withOldTops(tree []byte) []byte {
+	tree = slices.Clone(tree)
+	if at := treeHeader - 8; len(tree) >= treeHeader {
+		binary.LittleEndian.PutUint64(tree[at:], binary.LittleEndian.Uint64(tree[at:])|hasOldTops)
+	}
+	return tree
 }
 
 // readPart takes a part off the front of b.

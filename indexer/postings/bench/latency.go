@@ -75,6 +75,55 @@ func (w *Worker) Latency(o Latency, l *Latencies) error {
 	return nil
 }
 
+// SaveAgain says what to change before the next checkpoint, and what to read
+// while it is written.
+type SaveAgain struct {
+	Path    string
+	Changes []postings.Change
+	Edges   []postings.Edge
+}
+
+// SavedAgain tells about a checkpoint after some changes.
+type SavedAgain struct {
+	Able        bool
+	Took, Pause time.Duration // of these the writer had to wait
+	Wrote       int64         // bytes
+	P99         time.Duration // of a reader meanwhile
+}
+
+// SaveAgain makes the changes, and writes the subject to the files that it was
+// saved to, while a reader goes on.
+func (w *Worker) SaveAgain(o SaveAgain, saved *SavedAgain) error {
+	s, ok := w.subject.(incremental)
+	if !ok {
+		return nil
+	}
+	w.subject.apply(o.Changes)
+	var err error
+	var saving sync.WaitGroup
+	var done atomic.Bool
+	saving.Go(func() {
+		start := time.Now()
+		saved.Wrote, saved.Pause, err = s.saveAgain(o.Path)
+		saved.Took = time.Since(start)
+		done.Store(true)
+	})
+	var times []time.Duration
+	for i := 0; !done.Load(); i++ {
+		at := i % len(o.Edges)
+		start := time.Now()
+		w.subject.contains(o.Edges[at : at+1])
+		times = append(times, time.Since(start))
+	}
+	saving.Wait()
+	slices.Sort(times)
+	if len(times) > 0 {
+		saved.P99 = times[len(times)*99/100]
+	}
+	saved.Able = true
+	return err
+}
+
 func timeReads(read func([]postings.Edge), edges []postings.Edge) (p50, p99 time.Duration) {
 	times := make([]time.Duration, len(edges))
 	for i := range edges {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/kithdb/kith/indexer/postings"
 )
@@ -267,9 +266,12 @@ func (r *rounds) latency() error {
 
 // checkpoint has the subjects written to files, and read by new processes.
 func (r *rounds) checkpoint() error {
-	rows := [3]row{{name: "checkpoint, s"}, {name: "checkpoint, B/edge"}, {name: "restart to first answer, s"}}
-	for i := range rows {
-		rows[i].cells = make([]cell, len(r.crew))
+	names := []string{"checkpoint, s", "checkpoint, B/edge",
+		"after 100 changes, s", "bytes a change", "after 10,000 changes, s", "bytes a change", "a read's p99 beside it, us", "changes wait for it, ms",
+		"restart to first answer, s", "contains after it, M/s", "the same again, M/s"}
+	rows := make([]row, len(names))
+	for i, name := range names {
+		rows[i] = row{name: name, cells: make([]cell, len(r.crew))}
 	}
 	for i, h := range r.crew {
 		path := filepath.Join(r.o.dir, h.name+".checkpoint")
@@ -282,11 +284,29 @@ func (r *rounds) checkpoint() error {
 		}
 		rows[0].cells[i] = cell{true, saved.Took.Seconds()}
 		rows[1].cells[i] = cell{true, float64(saved.Bytes) / float64(r.edges)}
-		took, err := restart(r.o, h.name, Restart{saved.Files, r.d.edge(0)})
+		lookups := r.lookups(0, r.o.reads)
+		for k, n := range []int{100, 10_000} {
+			order := SaveAgain{Path: path, Edges: lookups[:min(len(lookups), readsPart)]}
+			for j := range n {
+				a, b := r.d.edge(mix(uint64(2*j))%r.d.changes), r.d.edge(mix(uint64(2*j+1))%r.d.changes)
+				order.Changes = append(order.Changes, postings.Change{Key: a.Key, Value: b.Value, Op: postings.Add})
+			}
+			var again SavedAgain
+			if err := h.call("SaveAgain", &order, &again); err != nil {
+				return err
+			}
+			rows[2+2*k].cells[i] = cell{again.Able, again.Took.Seconds()}
+			rows[3+2*k].cells[i] = cell{again.Able, float64(again.Wrote) / float64(n)}
+			rows[6].cells[i] = cell{again.Able, again.P99.Seconds() * 1e6}
+			rows[7].cells[i] = cell{again.Able, again.Pause.Seconds() * 1e3}
+		}
+		took, err := restart(r.o, h.name, Restart{saved.Files, lookups})
 		if err != nil {
 			return err
 		}
-		rows[2].cells[i] = cell{true, took.Seconds()}
+		rows[8].cells[i] = cell{true, took.First.Seconds()}
+		rows[9].cells[i] = cell{true, rate(r.o.reads, took.Lookups)}
+		rows[10].cells[i] = cell{true, rate(r.o.reads, took.Again)}
 	}
 	for _, row := range rows {
 		r.table.add(row)
@@ -295,10 +315,10 @@ func (r *rounds) checkpoint() error {
 }
 
 // restart measures a restart in a new process.
-func restart(o *options, name string, from Restart) (took time.Duration, err error) {
+func restart(o *options, name string, from Restart) (took Restarted, err error) {
 	h, err := hire(o, name)
 	if err != nil {
-		return 0, err
+		return took, err
 	}
 	defer h.dismiss()
 	defer func() {

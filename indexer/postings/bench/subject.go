@@ -61,6 +61,13 @@ type kept interface {
 	open(path string) error
 }
 
+// incremental is a subject of whose next checkpoint that is written which has
+// changed since the last. It returns for how long it could not be changed.
+type incremental interface {
+	kept
+	saveAgain(path string) (wrote int64, pause time.Duration, err error)
+}
+
 // names are the subjects in the order of the table's columns. The first is
 // ours, the second the one that ratios are to.
 var names = []string{"kith", "map", "roaring", "btree", "redis", "intset"}

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"io"
 	"os"
+	"time"
 
 	"github.com/kithdb/kith/indexer/postings"
 )
@@ -15,6 +17,7 @@ type tree struct {
 	l     *postings.Loader
 	found []bool
 	page  []uint64
+	saved *postings.PageFile // the pages of the last checkpoint
 }
 
 func newTree() *tree { return &tree{x: postings.New()} }
@@ -113,25 +116,41 @@ func (t *tree) save(path string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	pages, err := postings.CreatePageFile(f)
-	if err != nil {
+	if t.saved, err = postings.CreatePageFile(f); err != nil {
+		f.Close()
 		return nil, err
 	}
-	frozen := t.x.Freeze(nil)
-	defer frozen.Fail()
-	if _, err := frozen.WritePages(pages); err != nil {
-		return nil, err
+	_, err = t.write(path, t.x.Freeze(nil))
+	return files, err
+}
+
+func (t *tree) saveAgain(path string) (wrote int64, pause time.Duration, err error) {
+	start := time.Now()
+	frozen := t.x.Freeze(t.saved)
+	pause = time.Since(start)
+	t.saved.Release()
+	wrote, err = t.write(path, frozen)
+	return wrote, pause, err
+}
+
+func (t *tree) write(path string, frozen *postings.Frozen) (wrote int64, err error) {
+	defer frozen.Keep()
+	if wrote, err = frozen.WritePages(t.saved); err != nil {
+		return wrote, err
 	}
 	segment, err := os.Create(path)
 	if err != nil {
-		return nil, err
+		return wrote, err
 	}
 	defer segment.Close()
 	if err := postings.WriteSegment(segment, []postings.Tree{{Name: "edges", Frozen: frozen}}, nil); err != nil {
-		return nil, err
+		return wrote, err
 	}
-	return files, segment.Sync()
+	size, err := segment.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return wrote, err
+	}
+	return wrote + size, segment.Sync()
 }
 
 const pagesSuffix = ".pages"
