@@ -16,8 +16,8 @@ import (
 )
 
 // An audit compares relations with their tables, to find what has changed rows and
-// is in no binlog. Nothing is locked, and nothing waits for it for longer than for
-// a part of a rescan. It goes part by part: between two batches, when everything up
+// is in no binlog. Nothing waits for it for longer than for a part of a rescan, and
+// it takes no other lock. It goes part by part: between two batches, when everything up
 // to position A is applied and the source shows it, rows are read and held against
 // the edges that the index has. Where these differ it may be that what was
 // committed after A was read already. All of that comes in the stream up to the end
@@ -108,9 +108,9 @@ func (f *Follower) auditNext(ctx context.Context) error {
 		f.endAudit(a)
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	bounded, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
-	compared, err := f.auditPart(ctx, a)
+	compared, err := f.auditPart(bounded, a)
 	took := time.Since(began)
 	f.rescans.turn = began.Add(2 * took)
 	if err == nil {
@@ -120,8 +120,10 @@ func (f *Follower) auditNext(ctx context.Context) error {
 		f.audits.due = began.Add(time.Duration(compared) * time.Second / time.Duration(f.audits.rate))
 		return nil
 	}
-	f.auditFailed(a, err)
-	return nil
+	if ctx.Err() == nil {
+		f.auditFailed(a, err)
+	}
+	return ctx.Err()
 }
 
 // auditPart begins to compare the first relation, or compares the next part of it.
