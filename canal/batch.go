@@ -10,6 +10,7 @@ import (
 // batch is what Next returns, and where it goes. Its memory is used again.
 type batch struct {
 	links    []indexer.Link
+	repairs  []indexer.Repair
 	readings []indexer.Reading
 	changes  []indexer.Change
 	moves    []indexer.Transition
@@ -28,15 +29,17 @@ type place struct {
 }
 
 func (b *batch) begin() {
-	*b = batch{links: b.links[:0], readings: b.readings[:0], changes: emptied(b.changes), moves: b.moves[:0], marks: b.marks[:0]}
+	*b = batch{links: b.links[:0], repairs: b.repairs[:0], readings: b.readings[:0], changes: emptied(b.changes), moves: b.moves[:0], marks: b.marks[:0]}
 }
 
 // isEmpty says that it may as well not have been.
-func (b *batch) isEmpty() bool { return len(b.marks)+len(b.moves)+len(b.readings)+len(b.changes) == 0 }
+func (b *batch) isEmpty() bool {
+	return len(b.marks)+len(b.moves)+len(b.repairs)+len(b.readings)+len(b.changes) == 0
+}
 
 // told returns what the index gets of it.
 func (b *batch) told() indexer.Batch {
-	return indexer.Batch{Links: b.links, Readings: b.readings, Changes: b.changes, Transitions: b.moves}
+	return indexer.Batch{Links: b.links, Repairs: b.repairs, Readings: b.readings, Changes: b.changes, Transitions: b.moves}
 }
 
 // emptied returns the slice without its changes, and without its memory when one

@@ -62,6 +62,7 @@ type Follower struct {
 	stream   *stream   // being followed
 	release  func() bool
 	rescans  rescans
+	audits   audits
 	// unsettled says that the stream began behind commits by XA that the source may
 	// not show yet, and that nobody knows, see limbo.go.
 	unsettled bool
@@ -102,6 +103,7 @@ func NewFollower(o Options) (*Follower, error) {
 		counters:  newCounters(len(o.Relations) + maxLinks),
 		retry:     backoff.NewExponentialBackOff(),
 		rescans:   newRescans(),
+		audits:    newAudits(o),
 		unsettled: true,
 		asked:     make([]atomic.Bool, len(o.Relations)+maxLinks),
 		textKeys:  make([]atomic.Bool, len(o.Relations)+maxLinks),
@@ -166,6 +168,7 @@ func (f *Follower) Next(ctx context.Context) (indexer.Batch, error) {
 	if err != nil {
 		f.disconnect(err)
 	}
+	f.clearSuspects()
 	told := f.batch.told()
 	told.Partial = f.parts != nil
 	return told, nil
@@ -248,6 +251,7 @@ func (f *Follower) disconnect(err error) {
 func (f *Follower) close() {
 	f.assembler.spill.reset() // its group comes again
 	f.rescans.close()
+	f.audits.interrupt()
 	f.scanned = false
 	if f.snapshot != nil {
 		f.snapshot.close()

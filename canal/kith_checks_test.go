@@ -75,6 +75,9 @@ func (k *kith) exact() {
 	if n := k.drifts.Load(); n > 0 {
 		k.t.Errorf("%d rows to remove were not there", n)
 	}
+	if _, drifts := drifting.Load(k.options.Relations[0].Schema); !drifts {
+		k.undrifted()
+	}
 }
 
 // followed checks that every relation is exact without ever having been in doubt:

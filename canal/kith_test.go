@@ -54,6 +54,9 @@ func (s *source) options(t *testing.T, schema string, relations ...string) canal
 		SpillDir:  t.TempDir(),
 		Logger:    slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
+	if auditing {
+		o.AuditInterval, o.AuditRate = time.Millisecond, 1<<30
+	}
 	for _, r := range relations {
 		o.Relations = append(o.Relations, relation(schema, r))
 	}
@@ -109,6 +112,7 @@ func (s *source) startUntil(t *testing.T, ctx context.Context, cancel func(), o 
 // kith returns one that does not run yet.
 func (s *source) kith(t *testing.T, o canal.Options, index *indexer.Index) *kith {
 	t.Helper()
+	o.Index = index
 	follower, err := canal.NewFollower(o)
 	if err != nil {
 		t.Fatal(err)

@@ -55,6 +55,14 @@ type Options struct {
 	SpillDir    string
 	GroupMemory int
 
+	// AuditInterval is the time between two audits, which compare the relations of
+	// Index with their tables, at AuditRate edges a second at most. There are none if
+	// one of the three is zero. Index is the one that the batches are applied to, by
+	// the goroutine that calls Next.
+	AuditInterval time.Duration
+	AuditRate     int
+	Index         *indexer.Index
+
 	Logger *slog.Logger
 }
 

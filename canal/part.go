@@ -31,35 +31,44 @@ type part struct {
 // readEdges reads the edges of the next rows into dst, which is empty.
 func (s *rescan) readEdges(ctx context.Context, q queryer, dst []indexer.Edge, rows int) (p part, err error) {
 	p.edges = dst
+	err = s.readEach(ctx, q, func(columns string) string { return s.query(columns, rows) }, func(e indexer.Edge, passes bool) {
+		p.rows++
+		p.last = e
+		if passes {
+			p.edges = append(p.edges, e)
+		}
+	})
+	return p, err
+}
+
+// readEach reads rows by the query that is made for columns, and yields their edges, and
+// whether they pass the relation's filter.
+func (s *rescan) readEach(ctx context.Context, q queryer, query func(columns string) string, yield func(e indexer.Edge, passes bool)) (err error) {
 	table, err := newSnapshotTable(s.table, []*follow{s.follow})
 	if err != nil {
-		return p, err
+		return err
 	}
-	result, err := q.QueryContext(ctx, s.query(table.selectList(), rows))
+	result, err := q.QueryContext(ctx, query(table.selectList()))
 	if err != nil {
-		return p, fmt.Errorf("read table %s again: %w", s.table, err)
+		return fmt.Errorf("read table %s again: %w", s.table, err)
 	}
 	defer func() { err = errors.Join(err, result.Close()) }()
 	row := table.newTextRow()
 	e := row.edges[0]
 	for result.Next() {
 		if err := row.read(result); err != nil {
-			return p, fmt.Errorf("read table %s again: %w", s.table, err)
+			return fmt.Errorf("read table %s again: %w", s.table, err)
 		}
 		passes, err := e.where.passesTexts(row.texts)
 		if err != nil {
-			return p, fmt.Errorf("read table %s again: %w", s.table, err)
+			return fmt.Errorf("read table %s again: %w", s.table, err)
 		}
 		if s.link && isNegative(row.values[e.key], row.values[e.value]) {
-			return p, errNegative
+			return errNegative
 		}
-		p.rows++
-		p.last = indexer.Edge{Key: row.values[e.key].Bits, Value: row.values[e.value].Bits}
-		if passes {
-			p.edges = append(p.edges, p.last)
-		}
+		yield(indexer.Edge{Key: row.values[e.key].Bits, Value: row.values[e.value].Bits}, passes)
 	}
-	return p, result.Err()
+	return result.Err()
 }
 
 // errNegative says that a table cannot be linked.

@@ -105,7 +105,8 @@ func (f *Follower) followOn(ctx context.Context) error {
 		f.doubtAll(f.assembler.follows, reasonMissed+"tables were read ("+xid+")")
 	}
 	f.settle()
-	if len(f.moves) > 0 {
+	f.judgeSuspects(ctx)
+	if len(f.moves)+len(f.repairs) > 0 {
 		return nil
 	}
 	now := time.Now()
@@ -115,6 +116,9 @@ func (f *Follower) followOn(ctx context.Context) error {
 		}
 	}
 	r := f.rescans.next(f.assembler.follows, now)
+	if r == nil && !f.assembler.open && !f.audits.waits(now) && !(now.Before(f.rescans.turn) && f.stream.arrives(glance)) {
+		return f.auditNext(ctx)
+	}
 	if r == nil || f.assembler.open || !f.rescans.looks(r, now) && now.Before(f.rescans.turn) && f.stream.arrives(glance) {
 		err := f.readStream(ctx)
 		f.rescans.remember(f.changes)
@@ -129,7 +133,7 @@ func (f *Follower) followOn(ctx context.Context) error {
 	case err == nil && begins:
 	case err == nil:
 		f.rescans.retry.Reset()
-		f.rescans.adapt(took)
+		f.rescans.rows = adapted(f.rescans.rows, took)
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case isDenied:
@@ -186,14 +190,16 @@ func (s *rescans) reading() []*follow {
 	return s.together(s.active.follow)
 }
 
-// adapt makes parts as large as can be read in the time that they may take.
-func (s *rescans) adapt(took time.Duration) {
+// adapted returns how many rows a part has that takes no longer than it may, after one
+// of so many that took some time.
+func adapted(rows int, took time.Duration) int {
 	switch {
 	case took > 2*partTime:
-		s.rows = max(s.rows/2, minPart)
+		return max(rows/2, minPart)
 	case took < partTime/2:
-		s.rows = min(s.rows*2, maxPart)
+		return min(rows*2, maxPart)
 	}
+	return rows
 }
 
 // leave ends the reading of a relation's table.

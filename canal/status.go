@@ -39,6 +39,7 @@ type Status struct {
 	Transactions, Bytes uint64   // of the binlog
 	Rows                []Rows   // by relation
 	Rescans             []Rescan // by relation
+	LastAudit           *Audit   // nil before the first has ended; not to be changed
 }
 
 // Huge tells of a transaction that is too large to be applied as one, zero while
@@ -219,6 +220,7 @@ func (f *Follower) Status() Status {
 		Bytes:        f.counters.bytes.Load(),
 		Rows:         make([]Rows, len(f.o.Relations)),
 		Rescans:      make([]Rescan, len(f.o.Relations)),
+		LastAudit:    f.audits.last.Load(),
 	}
 	for i := range s.Rows {
 		s.Rows[i] = f.counters.rows(indexer.RelationID(i))

@@ -18,6 +18,7 @@ func (l *ledger) check(c *Config) {
 	l.checkCheckpoint(c.Checkpoint)
 	l.checkHTTP(c.HTTP)
 	l.checkDebug(c.Debug, c.HTTP)
+	l.checkAudit(c.Audit)
 	l.checkLog(c.Log)
 	l.checkUnbuilt(c)
 }
@@ -104,6 +105,15 @@ func (l *ledger) checkDebug(d Debug, h HTTP) {
 	l.checkListen("debug.listen", d.Listen)
 }
 
+func (l *ledger) checkAudit(a Audit) {
+	if a.Interval != 0 && a.Interval < time.Second {
+		l.fault("audit.interval", a.Interval.String()+" is too short; at least 1s, or 0 for no audits")
+	}
+	if a.Rate < 0 {
+		l.fault("audit.rate", strconv.Itoa(a.Rate)+" is less than nothing; write rows per second, or 0 for no audits")
+	}
+}
+
 func (l *ledger) checkLog(c Log) {
 	oneOf(l, "log.level", c.Level, LogDebug, LogInfo, LogWarn, LogError)
 	oneOf(l, "log.format", c.Format, LogText, LogJSON)
@@ -114,8 +124,6 @@ func (l *ledger) checkLog(c Log) {
 func (l *ledger) checkUnbuilt(c *Config) {
 	l.unbuilt("http.tokens_file", c.HTTP.TokensFile != "", "does not check tokens")
 	l.unbuilt("redis.listen", c.Redis.Listen != "", "does not speak the Redis protocol")
-	l.unbuilt("audit.interval", c.Audit.Interval != 0, "does not audit in the background")
-	l.unbuilt("audit.rate", c.Audit.Rate != 0, "does not audit in the background")
 }
 
 func (l *ledger) unbuilt(path string, set bool, lacks string) {

@@ -113,11 +113,11 @@ type Debug struct {
 	Listen string `yaml:"listen"` // host:port; empty: off
 }
 
-// Audit says how the index is compared with the source in the background.
-// It is not built yet: both are always 0, which is off.
+// Audit says how the index is compared with the source in the background, which
+// it is not if one of the two is 0.
 type Audit struct {
-	Interval time.Duration `yaml:"interval"`
-	Rate     int           `yaml:"rate"` // rows per second at most
+	Interval time.Duration `yaml:"interval"` // between two; at least a second
+	Rate     int           `yaml:"rate"`     // rows compared per second at most
 }
 
 // Log says what is logged, and how.
@@ -161,9 +161,6 @@ const (
 
 // Default returns the settings that hold where nothing else is said. They lack
 // only relations, which nobody can guess.
-//
-// The audit is off because this version does not have it; once it does, its
-// interval is an hour and its rate 200,000 rows per second.
 func Default() Config {
 	return Config{
 		Source: Source{
@@ -174,6 +171,7 @@ func Default() Config {
 		},
 		Checkpoint: Checkpoint{Dir: "./kith-data", Interval: 30 * time.Second},
 		HTTP:       HTTP{Listen: "127.0.0.1:8080", MaxLimit: 100_000},
+		Audit:      Audit{Interval: time.Hour, Rate: 200_000},
 		Log:        Log{Level: LogInfo, Format: LogText},
 	}
 }

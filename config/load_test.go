@@ -79,6 +79,7 @@ func TestGoodFiles(t *testing.T) {
 			Checkpoint: Checkpoint{Dir: "/var/lib/kith", Interval: time.Second},
 			HTTP:       HTTP{Listen: ":0", MaxLimit: 10_000_000, TLSCert: "cert.pem", TLSKey: "key.pem"},
 			Debug:      Debug{Listen: "localhost:6060"},
+			Audit:      Audit{Interval: 6 * time.Hour, Rate: 5},
 			Log:        Log{Level: LogDebug, Format: LogJSON},
 		},
 	}

@@ -39,7 +39,7 @@ type RelationStatus struct {
 
 // Totals counts a relation's changes of edges since the process started. Adds
 // and removes that changed nothing are not counted. Drifted counts rows that
-// were to be removed and were not there.
+// were to be removed and were not there, and edges that an audit has repaired.
 type Totals struct {
 	Added, Removed, Cleared, Drifted uint64
 }
@@ -118,6 +118,7 @@ func (x *Index) Apply(b Batch) (drifts []Drift) {
 			all[t.Relation].move(t)
 		}
 	}
+	x.repair(b.Repairs)
 	for _, reading := range b.Readings {
 		all[reading.Relation].read(reading)
 	}
@@ -402,7 +403,7 @@ func (x *Index) Count(rel RelationID, key uint64) uint64 {
 // relation's rows are counted. While a batch is applied it may be a number
 // between.
 func (x *Index) Rows(rel RelationID, key, value uint64) uint64 {
-	r := x.relations[rel]
+	r := x.all()[rel]
 	return r.rows.count(r.postings.Load(), key, value)
 }
 
@@ -425,7 +426,7 @@ func (x *Index) FingerprintRange(rel RelationID, first, last uint64) (fingerprin
 
 // State returns what the relation's answers are worth.
 func (x *Index) State(rel RelationID) State {
-	state, _ := x.relations[rel].getState()
+	state, _ := x.all()[rel].getState()
 	return state
 }
 

@@ -126,11 +126,20 @@ type Reading struct {
 	Begins bool
 }
 
+// Repair is what an audit has found of a relation: an edge, and how many rows of
+// the source have it. Where they are not counted, it is there if any has.
+type Repair struct {
+	Relation RelationID
+	Edge     Edge
+	Rows     uint64
+}
+
 // Batch is the changes of one source transaction, or of a part of it, in
-// binlog order, the states that relations go to with them, and what was read
-// again before them.
+// binlog order, the states that relations go to with them, and what was found or
+// read again before them.
 type Batch struct {
-	Links       []Link // that are new, or have other dependents, before everything else
+	Links       []Link   // that are new, or have other dependents, before everything else
+	Repairs     []Repair // those of a relation together, each edge once
 	Readings    []Reading
 	Changes     []Change
 	Transitions []Transition

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kithdb/kith/indexer"
 )
@@ -190,6 +191,7 @@ func TestStatus(t *testing.T) {
 	k := newRig(indexer.Loading)
 	k.source.status.Error = "connection refused"
 	k.source.status.Huge = Huge{Changes: 9, Applied: 4}
+	k.source.status.LastAudit = &Audit{Age: time.Minute, Duration: time.Second / 2, Edges: 100005, Drift: 3, LeftOut: []string{"loading"}}
 	k.status = CheckpointStatus{Age: -1, Duration: 0, Failures: 3, Error: "disk full"}
 	w := k.get("/v1/status")
 	want := `{"version":"v1.2.3","state":"loading","position":"0-1-77","lag_seconds":1.250,` +
@@ -203,7 +205,7 @@ func TestStatus(t *testing.T) {
 		`{"name":"loading","table":"social.follows","key":"followee_id","value":"follower_id",` +
 		`"state":"loading","reason":"because","keys":1,"edges":1,"bytes":4096}],` +
 		`"checkpoint":{"age_seconds":null,"duration_seconds":0.000,"bytes":0,"failures":3,"error":"disk full"},` +
-		`"last_audit":null}` + "\n"
+		`"last_audit":{"age_seconds":60.000,"duration_seconds":0.500,"edges":100005,"drift_edges":3,"left_out":["loading"]}}` + "\n"
 	if got := w.Body.String(); got != want {
 		t.Errorf("body = %s\nwant   %s", got, want)
 	}

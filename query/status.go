@@ -32,8 +32,18 @@ type SourceStatus struct {
 	HeartbeatAge time.Duration // since the source was last heard of; negative for never
 	PositionAge  time.Duration // since the position last moved; negative for never
 
-	Readings []Reading // by relation
-	Huge     Huge
+	Readings  []Reading // by relation
+	Huge      Huge
+	LastAudit *Audit // nil when none was made since kith started
+}
+
+// Audit is how the last comparison of all relations with their tables went.
+type Audit struct {
+	Age      time.Duration // since it ended
+	Duration time.Duration
+	Edges    uint64   // that were compared
+	Drift    uint64   // of these, those that differed and were repaired
+	LeftOut  []string // relations that were not compared, or not to their end
 }
 
 // Huge is a transaction that is too large to be applied as one, zero while there
@@ -74,7 +84,15 @@ type statusAnswer struct {
 	Source     sourceStatus     `json:"source"`
 	Relations  []relationStatus `json:"relations"`
 	Checkpoint checkpointStatus `json:"checkpoint"`
-	LastAudit  *struct{}        `json:"last_audit"` // null: none was made
+	LastAudit  *lastAudit       `json:"last_audit"` // null: none was made
+}
+
+type lastAudit struct {
+	Age      seconds  `json:"age_seconds"`
+	Duration seconds  `json:"duration_seconds"`
+	Edges    uint64   `json:"edges"`
+	Drift    uint64   `json:"drift_edges"`
+	LeftOut  []string `json:"left_out,omitempty"`
 }
 
 type sourceStatus struct {
@@ -125,6 +143,7 @@ func (h *Handler) status(a *answer, r *http.Request) *problem {
 		Source:     describeSource(source),
 		Relations:  relations,
 		Checkpoint: describeCheckpoint(h.checkpointStatus()),
+		LastAudit:  describeAudit(source.LastAudit),
 	})
 	return nil
 }
@@ -143,6 +162,13 @@ func describeSource(s SourceStatus) sourceStatus {
 		Reconnects:   s.Reconnects,
 		Huge:         s.Huge,
 	}
+}
+
+func describeAudit(a *Audit) *lastAudit {
+	if a == nil {
+		return nil
+	}
+	return &lastAudit{Age: seconds(a.Age), Duration: seconds(a.Duration), Edges: a.Edges, Drift: a.Drift, LeftOut: a.LeftOut}
 }
 
 func describeCheckpoint(s CheckpointStatus) checkpointStatus {

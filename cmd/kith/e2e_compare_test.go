@@ -41,8 +41,20 @@ func (k *running) compare(relations []config.Relation) {
 			k.t.Errorf("relation %s has %.0f rows, want %d", r.Name, told[r.Name], rows)
 		}
 	}
+	k.undrifted()
 	if k.t.Failed() {
 		k.t.FailNow()
+	}
+}
+
+// undrifted checks that nothing was found to differ from the source, unless rows were
+// changed without the binlog.
+func (k *running) undrifted() {
+	k.t.Helper()
+	for relation, n := range k.metric("kith_drift_edges_total", "relation") {
+		if n > 0 && !k.source.drifts {
+			k.t.Errorf("%.0f edges of relation %s have drifted", n, relation)
+		}
 	}
 }
 

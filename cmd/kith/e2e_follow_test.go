@@ -94,11 +94,6 @@ func (k *running) peel() {
 	}
 	k.source.execute(k.t, k.source.db, "DELETE FROM meetings")
 	k.compare(counted)
-	for relation, n := range k.metric("kith_drift_edges_total", "relation") {
-		if n > 0 {
-			k.t.Errorf("%.0f edges of relation %s have drifted", n, relation)
-		}
-	}
 }
 
 // TestKill9DuringRescans kills kith at random moments of rescans under load, which

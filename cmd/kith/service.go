@@ -73,7 +73,7 @@ func newService(c *config.Config, logger *slog.Logger) (_ *service, err error) {
 	for _, r := range s.index.Status() {
 		options.States = append(options.States, r.State)
 	}
-	options.Links = s.index.Links()
+	options.Links, options.Index = s.index.Links(), s.index
 	if s.follower, err = canal.NewFollower(options); err != nil {
 		return nil, err
 	}
@@ -258,6 +258,9 @@ func followerOptions(c *config.Config, identity [16]byte, logger *slog.Logger) c
 		UUID:     followerUUID(identity),
 		SpillDir: c.Checkpoint.Dir,
 		Logger:   logger,
+
+		AuditInterval: c.Audit.Interval,
+		AuditRate:     c.Audit.Rate,
 	}
 	if o.ServerID == 0 {
 		o.ServerID = followerServerID(identity)
@@ -305,6 +308,10 @@ func (s sourceStatus) Status() query.SourceStatus {
 	for _, r := range status.Rescans {
 		readings = append(readings, query.Reading{Running: r.Running, Rows: r.Rows, Estimated: r.Estimated})
 	}
+	var audit *query.Audit
+	if last := status.LastAudit; last != nil {
+		audit = &query.Audit{Age: age(last.EndedAt), Duration: last.Took, Edges: last.Edges, Drift: last.Drift, LeftOut: last.LeftOut}
+	}
 	return query.SourceStatus{
 		Address:      status.Address,
 		Flavor:       status.Flavor,
@@ -319,6 +326,7 @@ func (s sourceStatus) Status() query.SourceStatus {
 		PositionAge:  age(status.PositionAt),
 		Readings:     readings,
 		Huge:         query.Huge(status.Huge),
+		LastAudit:    audit,
 	}
 }
 

@@ -88,6 +88,22 @@ func (x *Index) appendLeaf(dst []Edge, from Edge) ([]Edge, Edge, bool) {
 	return append(dst[:0], dst[skip:]...), next, more
 }
 
+// Edges walks over the edges first to last, both included, key then value
+// ascending. As with Scan, each leaf is shown at the moment when the walk comes to it.
+func (x *Index) Edges(first, last Edge) iter.Seq[Edge] {
+	return func(yield func(Edge) bool) {
+		var leaf []Edge
+		for from, more := first, !last.less(first); more; more = more && !last.less(from) {
+			leaf, from, more = x.appendLeaf(leaf[:0], from)
+			for _, e := range leaf {
+				if last.less(e) || !yield(e) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // All walks over every key and its values, keys ascending. The slice is valid
 // until the next step. A list is shown as AppendValues would when the walk comes
 // to it.

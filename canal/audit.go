@@ -1,0 +1,357 @@
+package canal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/kithdb/kith/canal/gtid"
+	"github.com/kithdb/kith/indexer"
+)
+
+// An audit compares relations with their tables, to find what has changed rows and
+// is in no binlog. Nothing waits for it for longer than for a part of a rescan, and
+// it takes no other lock. It goes part by part: between two batches, when everything up
+// to position A is applied and the source shows it, rows are read and held against
+// the edges that the index has. Where these differ it may be that what was
+// committed after A was read already. All of that comes in the stream up to the end
+// of the binlog that is asked for after the part. So edges that differ are suspects
+// until the stream has come there, and one that a change touches meanwhile is none
+// any more.
+//
+// Why that is right: of an edge that no change touches the source had the same
+// number of rows all the time, from A to that end, whenever they were read, and
+// the index has had the same as well. If these two differ, the edge has drifted.
+// It is counted, and repaired.
+//
+// So where rows are counted they are compared in the same way, and what a part
+// needs may be read by several statements. What they are read by is an index of
+// the relation's two columns: a row stays where it is there as long as its edge
+// is the same, and is in one part alone.
+//
+// Foreign keys change edges that no change names. They clear the suspects that have
+// one of their ids, and what follows over several levels clears all of the relation.
+type audits struct {
+	interval time.Duration // between two; 0 is for none
+	rate     int           // edges that are compared in a second at most
+	due      time.Time     // the next one, or the next part of the one that runs
+	active   *audit
+	rows     int // of a part
+	retry    *backoff.ExponentialBackOff
+	told     map[indexer.RelationID]bool // that a relation cannot be audited
+	last     *atomic.Pointer[Audit]
+}
+
+// Audit tells of an audit that has come to its end.
+type Audit struct {
+	EndedAt time.Time
+	Took    time.Duration
+	Edges   uint64   // that were compared, of the source and of the index
+	Drift   uint64   // of these, those that differed
+	LeftOut []string // relations that were not compared to their end
+}
+
+// audit is one comparison of all relations.
+type audit struct {
+	began    time.Time
+	todo     []*follow
+	scan     *auditScan // of the first of these, nil before it begins
+	failures int        // to read its table, one after the other
+	Audit
+}
+
+const (
+	// maxAuditFailures is how often a table may fail to be read before its relation is
+	// left out.
+	maxAuditFailures = 8
+	// auditPatience is how long the stream waits for the source to show what is applied.
+	auditPatience = time.Second
+)
+
+func newAudits(o Options) audits {
+	a := audits{interval: o.AuditInterval, rate: o.AuditRate, rows: firstPart, retry: backoff.NewExponentialBackOff(),
+		told: make(map[indexer.RelationID]bool), last: new(atomic.Pointer[Audit])}
+	a.retry.InitialInterval, a.retry.MaxInterval = 50*time.Millisecond, 15*time.Second
+	if o.Index == nil || a.rate <= 0 {
+		a.interval = 0
+	}
+	a.due = time.Now().Add(a.interval)
+	return a
+}
+
+// waits says that nothing is to be read before some time, or before the stream has
+// come to where the suspects are judged.
+func (a *audits) waits(now time.Time) bool {
+	return a.interval == 0 || now.Before(a.due) || a.active != nil && a.active.scan != nil && a.active.scan.until != nil
+}
+
+// auditNext compares the next part, or begins an audit or ends it.
+func (f *Follower) auditNext(ctx context.Context) error {
+	began := time.Now()
+	a := f.audits.active
+	if a == nil {
+		a = &audit{began: began}
+		a.todo = slices.Concat(f.links(), f.assembler.follows[:len(f.o.Relations)]) // what others hang on first
+		f.audits.active = a
+		f.logger.Debug("audit begins", "relations", len(f.o.Relations))
+	}
+	for len(a.todo) > 0 && (!a.todo[0].auditable() || a.scan != nil && a.scan.over) {
+		f.leaveAudit(!a.todo[0].auditable() || !a.scan.done)
+	}
+	if len(a.todo) == 0 {
+		f.endAudit(a)
+		return nil
+	}
+	bounded, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
+	compared, err := f.auditPart(bounded, a)
+	took := time.Since(began)
+	f.rescans.turn = began.Add(2 * took)
+	if err == nil {
+		a.failures = 0
+		f.audits.retry.Reset()
+		f.audits.rows = adapted(f.audits.rows, took)
+		f.audits.due = began.Add(time.Duration(compared) * time.Second / time.Duration(f.audits.rate))
+		return nil
+	}
+	if ctx.Err() == nil {
+		f.auditFailed(a, err)
+	}
+	return ctx.Err()
+}
+
+// auditPart begins to compare the first relation, or compares the next part of it.
+// It returns how many edges it has compared.
+func (f *Follower) auditPart(ctx context.Context, a *audit) (compared int, err error) {
+	if err := f.rescans.connect(ctx, &f.o, f.server); err != nil {
+		return 0, err
+	}
+	if a.scan == nil {
+		a.scan, err = f.beginAuditScan(ctx, a.todo[0])
+		return 0, err
+	}
+	s := a.scan
+	if err := f.awaitAudit(ctx, s.table); err != nil {
+		return 0, err
+	}
+	limit := min(f.audits.rows, f.audits.rate)
+	part, err := s.read(ctx, f.rescans.conn, f.o.Index, limit)
+	if err != nil {
+		return 0, err
+	}
+	if suspects := part.suspects(s.relation.counted); len(suspects) > 0 {
+		end, err := f.server.readEnd(ctx, f.rescans.conn)
+		if err != nil {
+			return 0, err
+		}
+		s.suspects, s.until, s.before = suspects, &end, s.place
+	}
+	s.place, s.done = part.next, part.ends
+	s.over = s.done && s.until == nil
+	a.Edges += uint64(len(part.tallies))
+	return len(part.tallies), nil
+}
+
+func (f *Follower) awaitAudit(ctx context.Context, t *table) error {
+	ctx, cancel := context.WithTimeout(ctx, auditPatience)
+	defer cancel()
+	return f.awaitApplied(ctx, t)
+}
+
+// auditFailed tries again later, or gives the relation up.
+func (f *Follower) auditFailed(a *audit, err error) {
+	r := a.todo[0]
+	f.rescans.close() // perhaps it is the connection
+	f.audits.rows = minPart
+	a.failures++
+	if _, refused := errors.AsType[*refusal](err); refused {
+		if !f.audits.told[r.id] {
+			f.logger.Warn("relation cannot be audited", "relation", r.Name, "table", r.pattern().String(), "reason", err)
+		}
+		f.audits.told[r.id] = true
+		f.leaveAudit(true)
+		return
+	}
+	if a.failures == maxAuditFailures {
+		f.logger.Warn("relation is left out of the audit", "relation", r.Name, "table", r.pattern().String(), "error", err)
+		f.leaveAudit(true)
+		return
+	}
+	wait := f.audits.retry.NextBackOff()
+	f.audits.due = time.Now().Add(wait)
+	f.logger.Info("a table could not be audited yet", "relation", r.Name, "error", err, "again_in", wait.Round(time.Millisecond))
+}
+
+// leaveAudit goes on to the next relation.
+func (f *Follower) leaveAudit(leftOut bool) {
+	a := f.audits.active
+	if r := a.todo[0]; leftOut && !r.link {
+		a.LeftOut = append(a.LeftOut, r.Name)
+	}
+	a.todo, a.scan, a.failures = a.todo[1:], nil, 0
+}
+
+func (f *Follower) endAudit(a *audit) {
+	now := time.Now()
+	a.EndedAt, a.Took = now, now.Sub(a.began)
+	f.audits.active, f.audits.due = nil, now.Add(f.audits.interval)
+	f.audits.last.Store(&a.Audit)
+	f.logger.Info("audit has ended", "edges", a.Edges, "drift", a.Drift, "took", a.Took.Round(time.Millisecond), "left_out", a.LeftOut)
+}
+
+// auditable says that a relation should be equal to its table where the stream is.
+func (f *follow) auditable() bool { return f.state == indexer.Live && !f.due && f.converged == nil }
+
+// judgeSuspects repairs the edges that are suspects still, when the stream has come
+// to where that tells that they have drifted.
+func (f *Follower) judgeSuspects(ctx context.Context) {
+	a := f.audits.active
+	if a == nil || a.scan == nil || a.scan.until == nil || !f.passed(*a.scan.until) {
+		return
+	}
+	s := a.scan
+	suspects := s.suspects
+	s.forget()
+	s.over = s.over || s.done
+	r := s.relation
+	if len(suspects) == 0 || !r.auditable() || f.o.Index.State(r.id) != indexer.Live || f.missesLate(ctx) {
+		return
+	}
+	if r.Symmetric {
+		for e, rows := range maps.Clone(suspects) {
+			suspects[indexer.Edge{Key: e.Value, Value: e.Key}] = rows
+		}
+	}
+	less, more := 0, 0 // rows that the index has of an edge
+	for _, e := range slices.SortedFunc(maps.Keys(suspects), compareEdges) {
+		f.repairs = append(f.repairs, indexer.Repair{Relation: r.id, Edge: e, Rows: suspects[e]})
+		switch rows := f.o.Index.Rows(r.id, e.Key, e.Value); {
+		case rows < suspects[e]:
+			less++
+		case rows > suspects[e]:
+			more++
+		}
+	}
+	a.Drift += uint64(less + more)
+	f.logger.Error("relation differed from its table, and is repaired: something changes rows that is not in the binlog",
+		"relation", r.Name, "table", r.pattern().String(), "edges_missing", less, "edges_too_many", more, "position", f.tracker.String())
+}
+
+// missesLate says that rows may have come which an XA transaction had prepared when
+// the stream began, and which it will bring no more: see late.go. All is read again
+// then, when that is known.
+func (f *Follower) missesLate(ctx context.Context) bool {
+	late := &f.assembler.limbo.late
+	if len(late.listed) == 0 {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, recheckTimeout)
+	defer cancel()
+	return f.rescans.conn == nil || late.look(ctx, f.rescans.conn, f.server) != nil || len(late.gone) > 0
+}
+
+// clearSuspects clears those that the batch touches.
+func (f *Follower) clearSuspects() {
+	a := f.audits.active
+	if a == nil || a.scan == nil {
+		return
+	}
+	s := a.scan
+	if slices.ContainsFunc(f.moves, func(t indexer.Transition) bool { return t.Relation == s.relation.id }) {
+		s.forget()
+		s.over = true // it is read again
+	}
+	if len(s.suspects) == 0 {
+		return
+	}
+	ids := make(map[uint64]bool) // of edges that are dropped or moved
+	for _, c := range f.changes {
+		link := f.assembler.follows[c.Relation]
+		switch {
+		case link.link && isCascade(c) && link != s.relation:
+			if slices.Contains(link.kin(nil), s.relation) {
+				clear(s.suspects)
+			}
+		case c.Relation != s.relation.id:
+		case c.Op == indexer.Clear, s.relation.link && isCascade(c):
+			clear(s.suspects)
+		case isCascade(c):
+			ids[c.Key], ids[c.Value] = true, true
+		default:
+			delete(s.suspects, indexer.Edge{Key: c.Key, Value: c.Value})
+		}
+	}
+	if len(ids) > 0 {
+		maps.DeleteFunc(s.suspects, func(e indexer.Edge, _ uint64) bool { return ids[e.Key] || ids[e.Value] })
+	}
+}
+
+// interrupt has the part read again whose suspects were to be judged: the stream is
+// broken off.
+func (a *audits) interrupt() {
+	if a.active == nil || a.active.scan == nil || a.active.scan.until == nil {
+		return
+	}
+	s := a.active.scan
+	s.forget()
+	s.place, s.done = s.before, false
+}
+
+// auditScan is the comparison of one relation. Its rescan tells how rows are read.
+type auditScan struct {
+	rescan
+	relation *follow
+	byEdge   bool // rows are read in the order of the edges; else the edges are looked up when all rows are read
+	place    auditPlace
+	done     bool // all of it is read
+	over     bool // and judged, or the relation is read again
+
+	suspects map[indexer.Edge]uint64 // of the part before place: how many rows the source has
+	until    *gtid.Position          // when they are judged, nil if there are none
+	before   auditPlace              // where their part began
+}
+
+// auditPlace is how far a comparison has come.
+type auditPlace struct {
+	reached *indexer.Edge // nil at the beginning
+	lookUps bool          // edges of the index are looked up
+}
+
+func (s *auditScan) forget() { s.suspects, s.until = nil, nil }
+
+// beginAuditScan finds out how a relation can be compared.
+func (f *Follower) beginAuditScan(ctx context.Context, r *follow) (*auditScan, error) {
+	if r.many() {
+		return nil, &refusal{errors.New("it is of many tables")}
+	}
+	t, err := readTable(ctx, f.rescans.conn, r.Schema, r.Table, f.o.User)
+	if err != nil {
+		return nil, err
+	}
+	t.note(r)
+	if err := errors.Join(t.check(r.Relation, f.server), t.checkWhere(r, f.server)); err != nil {
+		return nil, err // the stream will tell
+	}
+	if t.textKeyed(r.Relation) {
+		return nil, &refusal{errors.New("its keys are text")}
+	}
+	ordered := *r
+	s := &auditScan{rescan: rescan{follow: &ordered, table: t}, relation: r}
+	s.index, s.columns, s.byEdge = t.scanOrder(r.Key, r.Value)
+	if s.byEdge {
+		return s, nil
+	}
+	if s.index, s.columns, s.byEdge = t.scanOrder(r.Value, r.Key); !s.byEdge {
+		return nil, &refusal{fmt.Errorf("the table has no index that begins with %s and %s: CREATE INDEX of both", r.Key, r.Value)}
+	}
+	if s.byEdge = r.Symmetric; s.byEdge { // whose edges are the same from either end
+		ordered.Key, ordered.Value = r.Value, r.Key
+	}
+	return s, nil
+}

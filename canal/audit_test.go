@@ -1,0 +1,309 @@
+package canal_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kithdb/kith/canal"
+)
+
+// auditing returns options with which one audit follows another.
+func (s *source) auditing(t *testing.T, schema string, relations ...string) canal.Options {
+	t.Helper()
+	o := s.options(t, schema, relations...)
+	o.AuditInterval, o.AuditRate = time.Millisecond, 1<<30 // as many as can be
+	return o
+}
+
+// audited waits for the end of an audit that begins now or later.
+func (k *kith) audited() canal.Audit {
+	k.t.Helper()
+	began := time.Now()
+	var last *canal.Audit
+	k.wait("an audit has ended", func() bool {
+		last = k.follower.Status().LastAudit
+		return last != nil && last.EndedAt.Add(-last.Took).After(began)
+	})
+	return *last
+}
+
+// drifting are the schemas in which rows were changed without the binlog.
+var drifting sync.Map
+
+// undrifted checks that no audit has found anything, unless rows to remove were missing.
+func (k *kith) undrifted() {
+	k.t.Helper()
+	if k.drifts.Load() > 0 {
+		return
+	}
+	for _, r := range append(k.index.Status(), k.index.Links()...) {
+		if r.Totals.Drifted > 0 {
+			k.t.Errorf("%d edges of relation %s have drifted", r.Totals.Drifted, r.Name)
+		}
+	}
+}
+
+// drifted returns how many edges of a relation audits have repaired.
+func (k *kith) drifted(name string) uint64 {
+	k.t.Helper()
+	id, ok := k.index.Relation(name)
+	if !ok {
+		k.t.Fatalf("no relation %s", name)
+	}
+	return k.index.Status()[id].Totals.Drifted
+}
+
+// tableEdges returns the edges of all relations, by their tables.
+func (k *kith) tableEdges() (of []map[[2]uint64]uint64) {
+	k.t.Helper()
+	for _, r := range k.options.Relations {
+		of = append(of, k.s.edges(k.t, r))
+	}
+	return of
+}
+
+// differing returns how many edges differ, or their rows where these are counted.
+func differing(one, other map[[2]uint64]uint64, counted bool) (n uint64) {
+	for e, rows := range one {
+		if now := other[e]; now == 0 || counted && now != rows {
+			n++
+		}
+	}
+	for e := range other {
+		if one[e] == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// counted are tables whose rows are counted, with their relations.
+var counted = []struct{ table, columns, relation string }{
+	{"c_edge", "KEY i (a, b)", "c_edge.a.b"},
+	{"c_completed", "n INT AUTO_INCREMENT PRIMARY KEY, KEY i (a, b)", "c_completed.a.b"},
+	{"c_reverse", "KEY i (b, a)", "c_reverse.a.b"},
+	{"c_symmetric", "PRIMARY KEY (a, b)", "c_symmetric.a=b"},
+	{"c_from", "KEY i (b, a)", "c_from.a=b"},
+	{"c_filter", "KEY i (a, b)", "c_filter.a.b?x==0"},
+}
+
+func createCounted(t *testing.T, s *source, schema string, rows int) (relations []string) {
+	t.Helper()
+	for _, c := range counted {
+		s.run(t, schema, "CREATE TABLE "+c.table+" (a BIGINT UNSIGNED NOT NULL, b BIGINT UNSIGNED NOT NULL, x INT, "+c.columns+")")
+		for _, insert := range []string{"a, b, x FROM many", "a, b, 1 FROM many WHERE a % 3 = 0", "a + 1, b, x FROM many WHERE a % 5 = 0", "b, a + 1, 0 FROM many WHERE a % 10 = 0"} {
+			s.run(t, schema, "INSERT IGNORE INTO "+c.table+" (a, b, x) SELECT "+insert)
+		}
+		relations = append(relations, c.relation)
+	}
+	// More rows than a part has are of one edge.
+	s.run(t, schema, "INSERT INTO c_edge (a, b, x) SELECT 7, 7, x FROM many", "INSERT INTO c_reverse (a, b, x) SELECT 7, 7, x FROM many")
+	return relations
+}
+
+// TestAuditFindsWhatIsNotInTheBinlog changes rows in ways that the binlog does not
+// tell, in every order in which tables are read.
+func TestAuditFindsWhatIsNotInTheBinlog(t *testing.T) {
+	const rows = 9_000 // several parts
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		relations := createOrders(t, s, schema, rows)
+		s.run(t, schema, "CREATE TABLE many (a BIGINT UNSIGNED, b BIGINT UNSIGNED, x INT)")
+		s.fill(t, schema, "many", 0, rows)
+		relations = append(relations, createCounted(t, s, schema, rows)...)
+		o := s.auditing(t, schema, relations...)
+		k := s.start(t, o, newIndex(relationsOf(o)))
+		k.exact()
+		if a := k.audited(); a.Drift > 0 || len(a.LeftOut) > 0 || a.Edges < uint64(len(relations))*rows {
+			t.Errorf("an audit found %+v, want that all is compared, and nothing found", a)
+		}
+		before := k.tableEdges()
+		var tables []string
+		for _, o := range orders {
+			tables = append(tables, o.table)
+		}
+		for _, c := range counted {
+			tables = append(tables, c.table)
+		}
+		for _, table := range tables {
+			s.unlogged(t, schema, "BEGIN", "DELETE FROM "+table+" WHERE a < 3 OR a BETWEEN 5000 AND 5100 OR a > 8950",
+				"UPDATE "+table+" SET b = b + 1000000 WHERE a % 100 = 17", "UPDATE "+table+" SET x = 1 - x WHERE a % 100 = 18",
+				"INSERT INTO "+table+" (a, b, x) VALUES (18446744073709551615, 18446744073709551615, 0), (18446744073709551614, 0, 0)", "COMMIT")
+		}
+		s.unlogged(t, schema, "DELETE FROM c_edge WHERE a = 7 LIMIT 50", "DELETE FROM c_reverse WHERE a = 7 LIMIT 50")
+		after := k.tableEdges()
+		k.audited()
+		k.exact()
+		for i, r := range relations {
+			counts := k.index.Status()[i].Counted
+			if got, want := k.drifted(r), differing(before[i], after[i], counts); got != want || want == 0 {
+				t.Errorf("%d edges of %s have drifted, want %d", got, r, want)
+			}
+			k.trusted(r)
+		}
+		// It goes on as if nothing had been.
+		s.run(t, schema, "DELETE FROM c_edge WHERE a = 7 LIMIT 50", "DELETE FROM c_symmetric WHERE a > 5000", "UPDATE o_reverse SET b = b + 1 WHERE b < 9000 ORDER BY b DESC")
+		k.exact()
+	})
+}
+
+// TestNoAudit changes rows in the same way where audits are turned off.
+func TestNoAudit(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		createFollowed(t, s, schema)
+		for name, o := range map[string]canal.Options{
+			"interval": {AuditRate: 1000}, "rate": {AuditInterval: time.Millisecond}, "later": {AuditInterval: time.Hour, AuditRate: 1000},
+		} {
+			t.Run(name, func(t *testing.T) {
+				options := s.options(t, schema, "t.a.b")
+				options.AuditInterval, options.AuditRate = o.AuditInterval, o.AuditRate
+				k := s.start(t, options, newIndex(relationsOf(options)))
+				k.exact()
+				s.unlogged(t, schema, "INSERT INTO t VALUES (77, 78, 79)")
+				k.catchUp()
+				s.run(t, schema, "INSERT INTO safe VALUES (77, 78, 79)", "DELETE FROM safe WHERE a = 77")
+				k.catchUp()
+				if k.index.Contains(0, 77, 78) || k.follower.Status().LastAudit != nil {
+					t.Error("an audit has run")
+				}
+				s.unlogged(t, schema, "DELETE FROM t WHERE a = 77")
+			})
+		}
+	})
+}
+
+// TestAuditRepairsLinks changes rows of a table in between, on which rows of a
+// relation depend.
+func TestAuditRepairsLinks(t *testing.T) {
+	eachCascading(t, func(t *testing.T, s *source, logged bool) {
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE org (id INT PRIMARY KEY)", "INSERT INTO org VALUES (1), (2)",
+			"CREATE TABLE member (id INT PRIMARY KEY, org INT, FOREIGN KEY (org) REFERENCES org (id) ON DELETE CASCADE)",
+			"INSERT INTO member VALUES (10, 1), (11, 1), (20, 2)",
+			"CREATE TABLE edge (a INT, b INT, PRIMARY KEY (a, b), FOREIGN KEY (a) REFERENCES member (id) ON DELETE CASCADE)",
+			"INSERT INTO edge VALUES (10, 1), (11, 1), (20, 1)")
+		o := s.auditing(t, schema, "edge.a.b")
+		k := s.start(t, o, newIndex(relationsOf(o)))
+		k.exact()
+		k.linked()
+		s.unlogged(t, schema, "UPDATE member SET org = 2 WHERE id = 11")
+		if k.audited(); !logged {
+			k.wait("the link is repaired", func() bool { return k.index.Links()[0].Totals.Drifted == 2 })
+		}
+		s.run(t, schema, "DELETE FROM org WHERE id = 2")
+		k.exact()
+		k.trusted("edge.a.b")
+	})
+}
+
+// TestAuditLeavesOut has relations that cannot be compared: each is named, and all
+// others are compared nevertheless.
+func TestAuditLeavesOut(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		createFollowed(t, s, schema)
+		s.run(t, schema, "CREATE TABLE text_t (a VARCHAR(20), b BIGINT, KEY (a, b))", "CREATE TABLE single (a BIGINT, b BIGINT, KEY (a), KEY (b))",
+			"CREATE TABLE shard_1 LIKE safe", "CREATE TABLE v (a BIGINT, b BIGINT, KEY (a, b))")
+		relations := []string{"text_t.a.b", "single.a.b", "shard_*.a.b", "t.a.b", "v.a.b"}
+		if !s.isMaria() {
+			relations[2] = "safe.a.b" // a lock of all schemas would be needed
+		}
+		o := s.auditing(t, schema, relations...)
+		k := s.start(t, o, newIndex(relationsOf(o)))
+		k.exact()
+		s.unlogged(t, schema, "INSERT INTO t VALUES (77, 78, 79)", "INSERT INTO v VALUES (77, 78), (77, 78)")
+		a := k.audited()
+		want := relations[:3]
+		if !s.isMaria() {
+			want = relations[:2]
+		}
+		if strings.Join(a.LeftOut, " ") != strings.Join(want, " ") {
+			t.Errorf("the audit left out %v, want %v", a.LeftOut, want)
+		}
+		k.exact()
+		if k.drifted("t.a.b") != 1 || k.drifted("v.a.b") != 1 {
+			t.Errorf("%d and %d edges have drifted, want one of each", k.drifted("t.a.b"), k.drifted("v.a.b"))
+		}
+	})
+}
+
+// TestAuditsUnderWriters has one audit follow another while twelve writers change
+// rows, by foreign keys as well, tables are emptied and altered, XA transactions
+// wait, and kith is restarted. Nothing may be found to have drifted.
+func TestAuditsUnderWriters(t *testing.T) {
+	const rounds = 9
+	programs := 1
+	if long {
+		programs = 20
+	}
+	eachCascading(t, func(t *testing.T, s *source, _ bool) {
+		for seed := range programs {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) { auditUnderWriters(t, s, uint64(seed), rounds) })
+		}
+	})
+}
+
+func auditUnderWriters(t *testing.T, s *source, seed uint64, rounds int) {
+	t.Helper()
+	schema := s.schema(t)
+	createFollowed(t, s, schema)
+	s.fill(t, schema, "t", 1000, 5_000)
+	rules := "REFERENCES parent (id) ON DELETE CASCADE ON UPDATE CASCADE"
+	s.run(t, schema, createBag, "CREATE TABLE parent (id INT PRIMARY KEY)",
+		"CREATE TABLE kin (a INT, b INT, KEY (a, b), KEY (b, a), FOREIGN KEY (a) "+rules+", FOREIGN KEY (b) "+rules+")")
+	o := s.auditing(t, schema, "t.a.b", "t.b.a", "t.a=b", "bag.a.b", "bag.b.a", "bag.a=b", "kin.a.b", "kin.b.a", "kin.a=b", "safe.a.b")
+	k := s.start(t, o, newIndex(relationsOf(o)))
+	k.exact()
+	all := []*writers{s.write(t, schema, "t", 4), s.writeBy(t, schema, 3, bagStatement), s.writeBy(t, schema, 4, func(writer int, random *rand.Rand) string {
+		if writer%2 == 1 && random.IntN(4) == 0 {
+			id := 8*(writer/2) + random.IntN(8)
+			return fmt.Sprintf("UPDATE IGNORE parent SET id = %d WHERE id = %d", id^1, id)
+		}
+		return kinStatement(writer, random)
+	}), s.write(t, schema, "safe", 1)}
+	random := rand.New(rand.NewPCG(7, seed))
+	edges := uint64(0)
+	for i := range rounds {
+		xid := fmt.Sprintf("'%s-%d'", schema, i)
+		c := s.connect(t, schema)
+		c.run(xa(xid, fmt.Sprintf("INSERT INTO t (a, b, x) VALUES (%d, %[1]d, 0)", 100+i), fmt.Sprintf("INSERT INTO bag (a, b, x) VALUES (%d, %[1]d, 0)", 100+i))...)
+		c.run("XA PREPARE " + xid)
+		if random.IntN(2) == 0 && (s.isMaria() || s.gtid) { // else its lock waits for the transaction
+			edges += k.audited().Edges
+		}
+		c.run([]string{"XA COMMIT ", "XA ROLLBACK "}[random.IntN(2)] + xid)
+		c.close()
+		switch i % 7 {
+		case 1:
+			s.run(t, schema, "TRUNCATE TABLE bag")
+		case 2:
+			k = k.restart()
+		case 3:
+			s.run(t, schema, fmt.Sprintf("ALTER TABLE t ADD COLUMN y%d INT", i), fmt.Sprintf("ALTER TABLE t DROP COLUMN y%d", i))
+		case 4:
+			s.run(t, schema, "CREATE INDEX more ON t (x)", "DROP INDEX more ON t")
+		case 5:
+			k.rescan("t.a.b")
+		case 6:
+			s.run(t, schema, "TRUNCATE TABLE t")
+			s.fill(t, schema, "t", 1000, 5_000)
+		}
+		edges += k.audited().Edges
+		k.undrifted()
+	}
+	for _, w := range all {
+		w.end()
+	}
+	k.exact()
+	a := k.audited()
+	if len(a.LeftOut) > 0 || edges < uint64(rounds)*5_000 {
+		t.Errorf("audits compared %d edges, and the last left out %v: want all of them", edges, a.LeftOut)
+	}
+	k.exact()
+	k.trusted("safe.a.b")
+}
