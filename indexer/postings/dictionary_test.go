@@ -67,8 +67,8 @@ func TestDictionaryKeepsItsCodes(t *testing.T) {
 		}
 		slices.Sort(ids)
 		for part := range slices.Chunk(slices.Compact(ids), builtPlaces) {
-			if !d.appendBucket(part) {
-				t.Fatal("no room for a bucket")
+			if err := d.appendBucket(part); err != nil {
+				t.Fatal(err)
 			}
 		}
 		d.built = d.ids
@@ -251,8 +251,8 @@ func TestFrozenBucketHasItsOwnMask(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.drop()
-	if !d.appendBucket([]uint64{1 << 20}) {
-		t.Fatal("no room for a bucket")
+	if err := d.appendBucket([]uint64{1 << 20}); err != nil {
+		t.Fatal(err)
 	}
 	d.built = d.ids
 	frozen := d.freeze()
