@@ -24,6 +24,7 @@ type writer struct {
 	count    int64
 	sum      uint64
 	recoding recoding
+	replaced int    // nodes, since the last walk
 	fill     uint64 // state of the random numbers by which bulk loads vary leaves
 }
 
