@@ -376,6 +376,24 @@ func TestNewerCheckpointIsRefusedAndUntouched(t *testing.T) {
 	}
 }
 
+// A checkpoint of a format that no release wrote is set aside, and all is read.
+func TestOutdatedCheckpointIsSetAside(t *testing.T) {
+	d := openDirectory(t, t.TempDir())
+	x := NewIndex([]Relation{followers})
+	x.Apply(Batch{Changes: []Change{add(0, 1, 2)}, Transitions: live(0)})
+	write(t, d, x, `{}`)
+	path := filepath.Join(d.path, d.lastFile)
+	b := read(t, path)
+	binary.LittleEndian.PutUint32(b[len(manifestMagic):], manifestVersion-1)
+	binary.LittleEndian.PutUint64(b[len(b)-8:], xxhash.Sum64(b[:len(b)-8]))
+	overwrite(t, path, b)
+	d, y, bookmark, loaded := reopen(t, d, followers)
+	if bookmark != "" || loaded[0] || !bytes.Equal(read(t, filepath.Join(d.path, damagedPrefix+"checkpoint-0000000001")), b) {
+		t.Errorf("loaded %q, %v, or it was not kept", bookmark, loaded)
+	}
+	write(t, d, y, `{}`)
+}
+
 // What a crash leaves at any step of a checkpoint does not show, and goes away.
 func TestLeftoversOfACrash(t *testing.T) {
 	d := openDirectory(t, t.TempDir())

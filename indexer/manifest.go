@@ -30,7 +30,7 @@ import (
 // A manifest is
 //
 //	magic      8 bytes  "KITHCKPT"
-//	version    u32      5; in 4 nothing was collected aside, in 3 no relation with a segment is Loading, in 2 all are Live
+//	version    u32      6; no released version wrote an older one
 //	length     u32      of the body in bytes
 //	body       JSON     see manifest
 //	checksum   u64      xxhash64 of all bytes before it
@@ -39,7 +39,7 @@ import (
 // newer version may place its checksum elsewhere.
 const (
 	manifestMagic   = "KITHCKPT"
-	manifestVersion = 5
+	manifestVersion = 6
 
 	manifestPrefix = "checkpoint-"
 	segmentPrefix  = "segment-"
@@ -144,10 +144,10 @@ func parseManifest(b []byte) (m manifest, err error) {
 	switch version := binary.LittleEndian.Uint32(b[len(manifestMagic):]); {
 	case version > manifestVersion:
 		return m, fmt.Errorf("%w: format %d, this one reads up to %d", ErrTooNew, version, manifestVersion)
-	case version == 1:
-		return m, fmt.Errorf("%w: format 1", errOutdated)
 	case version == 0:
 		return m, fmt.Errorf("%w: format 0", ErrDamaged)
+	case version < manifestVersion:
+		return m, fmt.Errorf("%w: format %d", errOutdated, version)
 	}
 	length := binary.LittleEndian.Uint32(b[len(manifestMagic)+4:])
 	sum := binary.LittleEndian.Uint64(b[len(b)-8:])

@@ -34,6 +34,16 @@ func (s *bitset) join(other bitset) {
 	}
 }
 
+// meets reports whether the sets have a number in common.
+func (s bitset) meets(other bitset) bool {
+	for i := range min(len(s), len(other)) {
+		if s[i]&other[i] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // next returns the least number of the set that is not below i, -1 when there
 // is none.
 func (s bitset) next(i int) int {

@@ -1,8 +1,6 @@
 package postings
 
 import (
-	"bufio"
-	"bytes"
 	"math"
 	"math/bits"
 	"math/rand/v2"
@@ -139,32 +137,6 @@ func TestDictionaryGrowsBeyondAFullBucket(t *testing.T) {
 	checkDictionary(t, d)
 }
 
-// What was written when top left ids without codes out is read so that no bucket
-// begins before them.
-func TestOldFullDictionaryGetsNoBucket(t *testing.T) {
-	x := New()
-	d := dictionaryWithAFullBucket(t, x)
-	z := &Frozen{form: formA, dicts: []frozenDictionary{d.freeze()}}
-	var b bytes.Buffer
-	out := bufio.NewWriter(&b)
-	z.writeDictionaries(out)
-	out.Flush()
-	ds, err := readDictionaries(b.Bytes(), &x.epochs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ds.drop()
-	ds.raiseTops()
-	const before = 1<<51 + 1000 // a leaf has it without a code
-	y := ds.of[formA]
-	for _, id := range []uint64{1<<51 + 2000, math.MaxUint64 - 5} {
-		y.place(id)
-		if held, ok := y.held(before); !ok || held != before+codeEnd {
-			t.Errorf("when %d is placed, %d is looked up as %#x %t", id, uint64(before), held, ok)
-		}
-	}
-}
-
 func TestSqueezeAndStretch(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		used := rapid.Uint64().Draw(t, "mask a") & rapid.Uint64().Draw(t, "mask b") << rapid.IntRange(0, 63).Draw(t, "shift")
@@ -235,19 +207,23 @@ func TestFrozenBucketHasItsOwnMask(t *testing.T) {
 	if code, ok := d.place(1<<20 + 1); !ok || code != 1 {
 		t.Fatalf("the second id is held as %d %t, want it in the same bucket", code, ok)
 	}
-	var b bytes.Buffer
-	out := bufio.NewWriter(&b)
-	frozen.write(out)
-	out.Flush()
-	if b.Len() != frozen.size {
-		t.Errorf("%d bytes are written, want %d", b.Len(), frozen.size)
+	file := newPageFile(t, &memoryFile{left: -1})
+	out := pageWriter{file: file.file, buf: make([]byte, 0, writeAtOnce*pageSize)}
+	image, err := frozen.write(dictionaryImage{}, &taker{file: file}, &out)
+	if err != nil {
+		t.Fatal(err)
 	}
-	var ds dictionaries
-	defer ds.drop()
-	if rest, err := ds.read(b.Bytes(), e); err != nil || len(rest) > 0 {
-		t.Fatalf("read leaves %d bytes: %v", len(rest), err)
+	if err := out.flush(); err != nil {
+		t.Fatal(err)
 	}
-	read := ds.of[formA]
+	read, err := newDictionary(formA, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.drop()
+	if err := read.readPage(file, &image.pages[0]); err != nil {
+		t.Fatal(err)
+	}
 	if used := bitsUsed(read.blocks.node(read.bucket(0).block)); used != 0 || read.ids != 1 {
 		t.Errorf("the bucket has mask %b and %d ids, want none and one", used, read.ids)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // OpenIndex returns the index of a tree in a segment, whose pages are in the
-// page file. Only inner nodes are read: the file is mapped into memory where
+// page file. Only inner nodes and dictionaries are read: the file is mapped into memory where
 // the system can, else read. Pages are compared with their checksums before
 // anything of them is used (see Prove and Damage); those read at once, at once.
 // Its error wraps ErrDamaged when the bytes are at fault.
@@ -29,13 +29,12 @@ func OpenIndex(file *PageFile, tree []byte) (*Index, error) {
 
 // opener builds an arena on a page file, with slots as pages.
 type opener struct {
-	file    *PageFile
-	a       *arena
-	slots   int // those up to the last that is named: what follows may be cut off
-	image   image
-	dicts   []byte            // of the tree, to be read
-	oldTops bool              // their tops may be too low
-	nodes   [maxSlots + 1]int // inner ones, by the slots of their pages
+	file  *PageFile
+	a     *arena
+	slots int // those up to the last that has leaves: what follows may be cut off
+	image image
+	dicts []byte            // of the tree, to be read
+	nodes [maxSlots + 1]int // inner ones, by the slots of their pages
 }
 
 // treeSums is what a tree tells about itself.
@@ -51,8 +50,7 @@ func (o *opener) readTree(b []byte) (sums treeSums, nodes []byte, err error) {
 	}
 	word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
 	sums = treeSums{keys: word(0), edges: word(1), fingerprint: word(2), root: ref(word(3))}
-	slots, dicts := word(4)&^(hasDicts|hasOldTops), word(4)&hasDicts != 0
-	o.oldTops = word(4)&hasOldTops != 0
+	slots, dicts := word(4)&^hasDicts, word(4)&hasDicts != 0
 	b = b[treeHeader:]
 	if slots > uint64(len(b))/slotEntry {
 		return sums, nil, fmt.Errorf("%w: tree ends within its slots", ErrDamaged)
@@ -91,13 +89,12 @@ func (o *opener) open(tree []byte) (*Index, error) {
 	}
 
 	x := newIndex()
-	dicts, err := readDictionaries(o.dicts, &x.epochs)
+	dicts, err := o.readDictionaries(&x.epochs)
 	if err != nil {
 		return nil, err
 	}
-	if o.oldTops {
-		dicts.raiseTops()
-	}
+	o.image.slots.join(dicts.slots)
+	o.image.dicts = dicts.images
 	t := newTree(o.a)
 	t.root.Store(uint64(root))
 	o.image.tree = t
@@ -112,7 +109,17 @@ func (o *opener) open(tree []byte) (*Index, error) {
 	return x, nil
 }
 
-// readTable reads which slots are named.
+// readDictionaries reads the tree's dictionaries.
+func (o *opener) readDictionaries(e *epochs) (dictionaries, error) {
+	ds, err := readDictionaries(o.file, o.dicts, e)
+	if err == nil && ds.slots.meets(o.image.slots) {
+		ds.drop()
+		err = fmt.Errorf("%w: tree has leaves and a dictionary in one slot", ErrDamaged)
+	}
+	return ds, err
+}
+
+// readTable reads which slots have leaves.
 func (o *opener) readTable(b []byte) error {
 	o.slots = 1
 	if len(b) > 0 { // the last one is the greatest, and within the file

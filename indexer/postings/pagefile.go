@@ -11,18 +11,21 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// A page file holds the pages of one tree, as its arena has them:
+// A page file holds the pages of one tree, as its arena has them, and those of its
+// dictionaries:
 //
 //	slot 0     magic      8 bytes  "KITHPAGE"
 //	           version    u32      2
 //	           slot size  u32      16384
 //	           checksum   u64      xxhash64 of the bytes before it
 //	           zeros
-//	slot 1...  pages of leaves (leaf.go), in no order, and what is left of old ones
+//	slot 1...  pages of leaves (leaf.go) and of buckets (dictionary_file.go), in
+//	           no order, and what is left of old ones
 //
-// Which slots hold pages, their checksums, and by its version how leaves are
-// encoded, the segment with the tree says (segment.go). A checkpoint writes pages that have changed to slots that no
-// checkpoint names which may still be read, so that a crash harms none.
+// Which slots hold pages, their checksums, and by its version how they are
+// encoded, the segment with the tree says (segment.go). A checkpoint writes pages
+// that have changed to slots that no checkpoint names which may still be read, so
+// that a crash harms none.
 //
 // A slot whose end is a power of two from 16 MiB on is never used: after a
 // restart slots are pages, and nothing can be read beyond the last page of one
@@ -66,7 +69,8 @@ type image struct {
 	tree   *tree    // nil when its arena is another
 	slotOf []uint32 // by page, 0 for none
 	sums   []uint64 // by page: xxhash64
-	slots  bitset   // named
+	slots  bitset   // named, those of dictionaries as well
+	dicts  [forms]dictionaryImage
 }
 
 // CreatePageFile makes an empty file a page file.
@@ -214,6 +218,17 @@ func (z *Frozen) WritePages(f *PageFile) (written int64, err error) {
 		}
 		next.slots.add(int(next.slotOf[p]))
 	}
+	for i := range z.dicts {
+		d := &z.dicts[i]
+		written, err := d.write(old.dicts[d.d.form], &free, &out)
+		if err != nil {
+			return out.written, err
+		}
+		for _, p := range written.pages {
+			next.slots.add(int(p.slot))
+		}
+		next.dicts[d.d.form] = written
+	}
 	for p := range next.slotOf {
 		if !needed.has(p) {
 			next.slotOf[p] = 0 // its slot may be another page's
@@ -301,9 +316,18 @@ func (z *Frozen) trim() {
 	}
 }
 
-// table returns the slots and their checksums, by slot.
+// leafSlots returns how many slots hold pages of leaves.
+func (i *image) leafSlots() int {
+	n := i.slots.count()
+	for _, d := range i.dicts {
+		n -= len(d.pages)
+	}
+	return n
+}
+
+// table returns the slots of leaves and their checksums, by slot.
 func (i *image) table() []slotSum {
-	table := make([]slotSum, 0, i.slots.count())
+	table := make([]slotSum, 0, i.leafSlots())
 	for p, s := range i.slotOf {
 		if s != 0 {
 			table = append(table, slotSum{s, i.sums[p]})

@@ -1,9 +1,6 @@
 package postings
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -445,47 +442,5 @@ func TestRestartBeforeTheFirstDictionary(t *testing.T) {
 			t.Errorf("opened as it was in stage %d, it has leaves of each form: %v, want none of ids", s, n)
 		}
 		requireEqual(t, x, y)
-	}
-}
-
-// The file of a tree with dictionaries is checked before it is used.
-func TestDamagedDictionariesAreFound(t *testing.T) {
-	x := New()
-	x.w.recoding.policy = always()
-	rng := rand.New(rand.NewPCG(28, 28))
-	for range 300 {
-		x.Apply([]Change{{1, follow(rng, 500).Value, Add}})
-	}
-	recodeAll(t, x)
-	var b bytes.Buffer
-	out := bufio.NewWriter(&b)
-	z := &Frozen{form: x.w.enc.dict.form, dicts: x.w.t.freezeDictionaries()}
-	z.writeDictionaries(out)
-	out.Flush()
-	good := b.Bytes()
-	if len(good) != z.dictionariesSize() {
-		t.Fatalf("dictionaries take %d bytes, told %d", len(good), z.dictionariesSize())
-	}
-	ds, err := readDictionaries(good, &x.epochs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for place := range ds.of[ds.form].bucket(0).len() {
-		if got, want := ds.of[ds.form].id(uint64(place)), x.w.enc.dict.id(uint64(place)); got != want {
-			t.Fatalf("code %d is of id %d, want %d", place, got, want)
-		}
-	}
-	ds.drop()
-	for cut := 1; cut < len(good); cut++ {
-		if _, err := readDictionaries(good[:cut], &x.epochs); !errors.Is(err, ErrDamaged) {
-			t.Fatalf("cut at %d: error = %v", cut, err)
-		}
-	}
-	for at, v := range map[int]byte{0: byte(forms), 1: 2, 2: 0, dictionariesHeader + dictionaryHeader + 8: 0} {
-		bad := bytes.Clone(good)
-		bad[at] = v
-		if _, err := readDictionaries(bad, &x.epochs); !errors.Is(err, ErrDamaged) {
-			t.Errorf("byte %d set to %d: error = %v", at, v, err)
-		}
 	}
 }

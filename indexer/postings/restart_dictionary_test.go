@@ -1,12 +1,7 @@
 package postings
 
 import (
-	"bytes"
-	"encoding/binary"
-	"math"
 	"testing"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 // fullDictionaryIndex returns an index of snowflake ids with a dictionary whose last
@@ -58,23 +53,4 @@ func TestNewIDsAfterARestart(t *testing.T) {
 	if got, want := perEdge(y), perEdge(x); got > want*1.02 {
 		t.Errorf("opened again, it takes %.2f bytes an edge, else %.2f", got, want)
 	}
-}
-
-// Tops in format 2 may be too low: no bucket follows a full one.
-func TestTopsOfFormat2AreNotTrusted(t *testing.T) {
-	x, _ := fullDictionaryIndex(t)
-	disk := &memoryFile{left: -1}
-	segment := save(t, x.Freeze(nil), newPageFile(t, disk))
-	binary.LittleEndian.PutUint32(segment[len(segmentMagic):], 2)
-	body := segment[:len(segment)-8]
-	binary.LittleEndian.PutUint64(segment[len(body):], xxhash.Sum64(body))
-	before := bytes.Clone(segment)
-	y, _ := mustOpen(t, disk, segment)
-	if got := y.w.enc.dict.top; got != math.MaxUint64 {
-		t.Errorf("top = %#x, want that none is above", got)
-	}
-	if !bytes.Equal(segment, before) {
-		t.Error("the segment was changed by reading it")
-	}
-	requireEqual(t, x, y)
 }

