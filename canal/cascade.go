@@ -161,7 +161,7 @@ func (t *table) versioned() bool { return t.kind == "SYSTEM VERSIONED" }
 func (t *table) computes(names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool {
 		i, ok := t.column(name)
-		return ok && t.Columns[i].generated
+		return ok && t.Columns[i].Generated
 	})
 }
 

@@ -22,7 +22,7 @@ func kin(keys map[string][]string) func(schema, name string) (*table, error) {
 		for _, c := range []string{"id", "k", "v", "o", "a", "b", "up"} {
 			t.Columns = append(t.Columns, column{Name: c, Type: "int"})
 		}
-		t.Columns = append(t.Columns, column{Name: "g", Type: "int", generated: true})
+		t.Columns = append(t.Columns, column{Name: "g", Type: "int", Generated: true})
 		for i, k := range keys[name] {
 			t.foreign = append(t.foreign, parseForeignKeys(fmt.Sprintf("CONSTRAINT `f%d` FOREIGN KEY (%s", i, k))...)
 		}

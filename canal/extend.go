@@ -160,8 +160,9 @@ func (t *table) goOnAs(known *table) *table {
 		if ok && c.Definition == "" { // nobody has asked for it yet
 			c.Definition, c.Charset = t.Columns[now].Definition, t.Columns[now].Charset
 		}
-		c.generated = ok && t.Columns[now].generated
+		c.Generated = c.Generated || ok && t.Columns[now].Generated
 	}
-	same.Extended, same.Fingerprint = known.Extended, known.Fingerprint
+	// Rows without names might be of after a change that no statement tells of.
+	same.Extended, same.Fingerprint = known.Extended || !known.sameColumns(t), known.Fingerprint
 	return &same
 }

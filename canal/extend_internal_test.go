@@ -71,6 +71,11 @@ func TestReshapedTablesGoOn(t *testing.T) {
 		if m := a.newMapped(mapOf(true, "a", "x", "b", "y", "f", "g"), true); m.unfit == nil {
 			t.Errorf("%s: rows without names fit", sql)
 		}
+		wide := mapOf(false, "a", "x", "b", "y", "f", "g")
+		wide.Columns[1].Type = binlog.ColumnTime
+		if m := a.newMapped(wide, true); m.unfit == nil {
+			t.Errorf("%s: rows fit with a column of which nobody knows how wide it is", sql)
+		}
 		if m := a.newMapped(mapOf(false, "b", "a", "x", "y", "f", "g"), true); m.unfit == nil {
 			t.Errorf("%s: rows fit that have our columns in another order", sql)
 		}
@@ -97,7 +102,7 @@ func TestReshapedColumnsOfOursDoubt(t *testing.T) {
 		{name: "beyond ASCII", sql: "ALTER TABLE s.t DROP `ä`", doubts: 2},
 		{name: "without names", sql: other, change: func(f *Follower) { f.assembler.named = false }, doubts: 2},
 		{name: "ours is computed", sql: other, doubts: 2,
-			change: func(f *Follower) { f.assembler.tables[tableKey{"s", "t"}].Columns[0].generated = true }},
+			change: func(f *Follower) { f.assembler.tables[tableKey{"s", "t"}].Columns[0].Generated = true }},
 		{name: "a foreign key that cannot be read", sql: other, doubts: 2,
 			change: func(f *Follower) { f.assembler.tables[tableKey{"s", "t"}].foreign[0].own = nil }},
 		{name: "while it is read", sql: other, doubts: 1, change: func(f *Follower) { f.assembler.follows[0].state = indexer.Loading }},
@@ -142,11 +147,16 @@ func TestReshapedWhileAway(t *testing.T) {
 		{name: "another type", now: text},
 	} {
 		known := ints("a", "x", "b")
+		known.Columns[0].Generated = true
 		if got := known.precedes(c.now, !c.nameless, []string{"a", "b"}); got != c.want {
 			t.Errorf("%s: it goes on: %t, want %t", c.name, got, c.want)
 		}
-		if on := c.now.goOnAs(known); !on.sameColumns(known) {
-			t.Errorf("%s: it goes on with columns %v, want those that it had", c.name, on.columnNames())
+		on := c.now.goOnAs(known)
+		if !on.sameColumns(known) || !on.computes("a") {
+			t.Errorf("%s: it goes on with columns %v, want those that it had", c.name, on.Columns)
+		}
+		if same := known.sameColumns(c.now); on.Extended == same {
+			t.Errorf("%s: rows must name their columns: %t, and they are the same now: %t", c.name, on.Extended, same)
 		}
 	}
 	if ints("a", "b").precedes(ints("a", "b", "z"), true, []string{"a", "z"}) {
@@ -167,7 +177,8 @@ func TestAncestorsAreKnownAsTheyWere(t *testing.T) {
 		before bool // rows from before fit
 		blank  bool // and without names
 	}{
-		{name: "known", known: &table{Columns: []column{{Name: "x", Type: "int"}, {Name: "id", Type: "int"}}}, state: indexer.Live, named: true, before: true, blank: true},
+		{name: "known", known: &table{Columns: []column{{Name: "x", Type: "int"}, {Name: "id", Type: "int"}}}, state: indexer.Live, named: true, before: true},
+		{name: "known, and the same", known: &table{Columns: []column{{Name: "id", Type: "int"}, {Name: "x", Type: "int"}}}, state: indexer.Live, named: true, blank: true},
 		{name: "known otherwise", known: &table{Columns: []column{{Name: "x", Type: "int"}, {Name: "id", Type: "bigint"}}}, state: indexer.Live, named: true},
 		{name: "not known", state: indexer.Live, named: true},
 		{name: "not known, to be read", state: indexer.Loading, named: true, blank: true},

@@ -116,7 +116,7 @@ func (t *table) links(k foreignKey) bool {
 		return false
 	}
 	i, ok := t.column(k.own[0])
-	return ok && isInteger(t.Columns[i].Type) && !t.Columns[i].generated
+	return ok && isInteger(t.Columns[i].Type) && !t.Columns[i].Generated
 }
 
 // findCascades finds out which ancestors all relations of a table depend on, and

@@ -3,6 +3,7 @@ package canal
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -122,6 +123,9 @@ func (t *table) places(m *binlog.TableMap) ([]int, error) {
 	if t.Extended && !m.HasNames {
 		return nil, errors.New("its columns have changed, and its rows do not name theirs (binlog_row_metadata is not FULL)")
 	}
+	if t.Extended && slices.ContainsFunc(m.Columns, isOldTime) {
+		return nil, errors.New("its columns have changed, and some have a format of MariaDB 5.3 of which its rows do not tell the width")
+	}
 	if !t.Extended && len(m.Columns) != len(t.Columns)+t.Hidden {
 		return nil, fmt.Errorf("its rows have %d columns, and it had %d when it was read", len(m.Columns), len(t.Columns)+t.Hidden)
 	}
@@ -149,6 +153,13 @@ func (t *table) places(m *binlog.TableMap) ([]int, error) {
 		at++
 	}
 	return places, nil
+}
+
+// isOldTime says that a column may be wider than its type tells: MariaDB uses those
+// of before MySQL 5.6 for fractions of a second as well. Of tables that were read
+// with their columns, table.check knows.
+func isOldTime(c binlog.Column) bool {
+	return c.Type == binlog.ColumnTime || c.Type == binlog.ColumnDateTime || c.Type == binlog.ColumnTimestamp
 }
 
 // integerTypes are the integers of the binlog by their SQL names.

@@ -59,10 +59,11 @@ type column struct {
 	Definition string `json:"definition,omitempty"`
 	Charset    string `json:"charset,omitempty"`
 
-	full      string // COLUMN_TYPE
-	charset   string // CHARACTER_SET_NAME
-	generated bool   // computed from other columns
-	virtual   bool   // and not stored
+	Generated bool `json:"generated,omitempty"` // computed from other columns
+
+	full    string // COLUMN_TYPE
+	charset string // CHARACTER_SET_NAME
+	virtual bool   // Generated, and not stored
 }
 
 func (t *table) String() string { return t.Schema + "." + t.Name }
@@ -139,12 +140,12 @@ func (t *table) readColumns(ctx context.Context, q queryer) error {
 	for rows.Next() {
 		var c column
 		var standard string
-		if err := rows.Scan(&c.Name, &c.Type, &c.full, &standard, &c.generated, &c.virtual, &c.charset); err != nil {
+		if err := rows.Scan(&c.Name, &c.Type, &c.full, &standard, &c.Generated, &c.virtual, &c.charset); err != nil {
 			return fmt.Errorf("read the columns of table %s: %w", t, err)
 		}
 		c.Type = strings.ToLower(c.Type)
 		c.Unsigned = strings.Contains(c.full, "unsigned")
-		if isInteger(c.Type) && !c.generated {
+		if isInteger(c.Type) && !c.Generated {
 			c.Default = plainDefault(standard)
 		}
 		t.Columns = append(t.Columns, c)

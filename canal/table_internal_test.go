@@ -71,7 +71,7 @@ func TestMissingValues(t *testing.T) {
 func TestTableCheck(t *testing.T) {
 	fit := func() *table {
 		return &table{Schema: "s", Name: "t", kind: "BASE TABLE", engine: "InnoDB",
-			Columns: []column{{Name: "k", Type: "bigint"}, {Name: "v", Type: "int"}, {Name: "g", Type: "int", generated: true}, {Name: "x", Type: "text", full: "text"}},
+			Columns: []column{{Name: "k", Type: "bigint"}, {Name: "v", Type: "int"}, {Name: "g", Type: "int", Generated: true}, {Name: "x", Type: "text", full: "text"}},
 			unique:  [][]string{{"k", "v"}}, primary: []string{"k", "v"}}
 	}
 	keyOfText := func(t *table) {

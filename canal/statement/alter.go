@@ -39,7 +39,7 @@ func (r *reading) alterTable() Effect {
 		}
 		kind = max(kind, what) // in the order of what they change
 	}
-	if kind == Reshapes && r.guarded { // which columns it names is not certain
+	if r.escaped || kind == Reshapes && r.guarded { // which clauses or columns it has is not certain
 		return r.definition()
 	}
 	return r.of(kind)
@@ -124,7 +124,8 @@ func (r *reading) column() bool {
 	return r.touch()
 }
 
-// touch goes past the name of a column that is changed, or comes to be.
+// touch goes past the name of a column that is changed, or comes to be. It takes
+// none with its table before it, t.c, as MariaDB allows.
 func (r *reading) touch() bool {
 	t := r.tok
 	if !t.isName() {
@@ -134,7 +135,7 @@ func (r *reading) touch() bool {
 		r.columns = append(r.columns, t.lowerName())
 	}
 	r.advance()
-	return true
+	return !r.tok.isSign('.')
 }
 
 // clauseEnds says whether a clause ends here.

@@ -95,7 +95,7 @@ type Statement struct {
 	Text   []byte
 	Schema []byte // default schema, may be empty
 
-	// SQLMode is the event's Q_SQL_MODE_CODE: how the text is quoted.
+	// SQLMode is the event's Q_SQL_MODE_CODE: how the text is quoted, and what is an error.
 	SQLMode uint64
 }
 
@@ -105,4 +105,8 @@ const (
 	modeANSIQuotes         = 1 << 2  // "x" is an identifier
 	modeMSSQL              = 1 << 10 // MariaDB: [x] is an identifier
 	modeNoBackslashEscapes = 1 << 20 // \ is an ordinary character in '...'
+	modeStrictTransTables  = 1 << 21 // what is not allowed is an error, not a warning
+	modeStrictAllTables    = 1 << 22
+	modeNoZeroInDate       = 1 << 23 // 2026-00-01 is not allowed, nor is 2026-02-30
+	modeNoZeroDate         = 1 << 24 // 0000-00-00 is not allowed
 )

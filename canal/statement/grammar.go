@@ -74,7 +74,12 @@ func (r *reading) statement() Effect {
 			return r.writes()
 		}
 		return r.inert()
-	case "OPTIMIZE", "CHECK", "CHECKSUM", "GRANT", "REVOKE", "FLUSH", "INSTALL", "UNINSTALL":
+	case "OPTIMIZE":
+		if r.zeroesDates() {
+			return r.definition()
+		}
+		return r.inert()
+	case "CHECK", "CHECKSUM", "GRANT", "REVOKE", "FLUSH", "INSTALL", "UNINSTALL":
 		return r.inert()
 	}
 	return r.unknown()

@@ -165,10 +165,21 @@ func (r *reading) unreadable() Effect {
 
 // of is an effect on the tables hit, and none if there are none.
 func (r *reading) of(kind Kind) Effect {
-	if tables := r.hits.tables(); tables != nil {
-		return Effect{Kind: kind, Tables: tables, Unique: r.unique, Columns: r.columns}
+	tables := r.hits.tables()
+	switch {
+	case tables == nil:
+		return Effect{Kind: Harmless}
+	case kind >= Keeps && r.zeroesDates():
+		return Effect{Kind: Changes, Tables: tables}
 	}
-	return Effect{Kind: Harmless}
+	return Effect{Kind: kind, Tables: tables, Unique: r.unique, Columns: r.columns}
+}
+
+// zeroesDates says that dates, in columns that no clause names, become zero if the
+// statement copies the table: those that the SQL mode no longer allows, where it is
+// not strict.
+func (r *reading) zeroesDates() bool {
+	return r.mode&(modeNoZeroInDate|modeNoZeroDate) != 0 && r.mode&(modeStrictTransTables|modeStrictAllTables) == 0
 }
 
 // savepoint returns the name of a savepoint in the form that all spellings of

@@ -64,7 +64,7 @@ func follow(b block) *Followed {
 
 // read returns the statement of the command
 //
-//	statement [schema=S] [ansi] [mssql] [nobackslash]
+//	statement [schema=S] [ansi] [mssql] [nobackslash] [nozerodates] [strict]
 //	text
 func (b block) read(t *testing.T) Statement {
 	t.Helper()
@@ -80,6 +80,10 @@ func (b block) read(t *testing.T) Statement {
 			s.SQLMode |= modeMSSQL
 		case option == "nobackslash":
 			s.SQLMode |= modeNoBackslashEscapes
+		case option == "nozerodates":
+			s.SQLMode |= modeNoZeroInDate
+		case option == "strict":
+			s.SQLMode |= modeStrictTransTables
 		default:
 			t.Fatalf("line %d: unknown option %q", b.line, option)
 		}

@@ -72,6 +72,12 @@ type scanner struct {
 	// which name is meant.
 	broken bool
 
+	// escaped is set when a backslash stands before a quote, so that what is in the
+	// string depends on the SQL mode. That of a Query event is the one in which the
+	// statement was executed. It may have been read in another, behind SET STATEMENT
+	// or by PREPARE.
+	escaped bool
+
 	charset charset
 }
 
@@ -229,6 +235,7 @@ func (s *scanner) quotedBy(quote byte, kind tokenKind) token {
 	beyondASCII := false
 	for s.at < len(s.text) {
 		c := s.text[s.at]
+		s.escaped = s.escaped || c == '\\' && (quote == '\'' || quote == '"') && s.peek(1) == quote
 		switch {
 		case c >= 0x80:
 			beyondASCII = true
