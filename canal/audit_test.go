@@ -122,6 +122,7 @@ func TestAuditFindsWhatIsNotInTheBinlog(t *testing.T) {
 			t.Errorf("an audit found %+v, want that all is compared, and nothing found", a)
 		}
 		before := k.tableEdges()
+		o = k.resume() // what changes while a part is compared might be found twice
 		var tables []string
 		for _, o := range orders {
 			tables = append(tables, o.table)
@@ -130,12 +131,13 @@ func TestAuditFindsWhatIsNotInTheBinlog(t *testing.T) {
 			tables = append(tables, c.table)
 		}
 		for _, table := range tables {
-			s.unlogged(t, schema, "BEGIN", "DELETE FROM "+table+" WHERE a < 3 OR a BETWEEN 5000 AND 5100 OR a > 8950",
+			s.unlogged(t, schema, "DELETE FROM "+table+" WHERE a < 3 OR a BETWEEN 5000 AND 5100 OR a > 8950",
 				"UPDATE "+table+" SET b = b + 1000000 WHERE a % 100 = 17", "UPDATE "+table+" SET x = 1 - x WHERE a % 100 = 18",
-				"INSERT INTO "+table+" (a, b, x) VALUES (18446744073709551615, 18446744073709551615, 0), (18446744073709551614, 0, 0)", "COMMIT")
+				"INSERT INTO "+table+" (a, b, x) VALUES (18446744073709551615, 18446744073709551615, 0), (18446744073709551614, 0, 0)")
 		}
 		s.unlogged(t, schema, "DELETE FROM c_edge WHERE a = 7 LIMIT 50", "DELETE FROM c_reverse WHERE a = 7 LIMIT 50")
 		after := k.tableEdges()
+		k = s.start(t, o, k.index)
 		k.audited()
 		k.exact()
 		for i, r := range relations {
@@ -148,6 +150,29 @@ func TestAuditFindsWhatIsNotInTheBinlog(t *testing.T) {
 		// It goes on as if nothing had been.
 		s.run(t, schema, "DELETE FROM c_edge WHERE a = 7 LIMIT 50", "DELETE FROM c_symmetric WHERE a > 5000", "UPDATE o_reverse SET b = b + 1 WHERE b < 9000 ORDER BY b DESC")
 		k.exact()
+	})
+}
+
+// TestAuditCountsAllRowsOfAnEdge has more rows of one edge than a part has.
+func TestAuditCountsAllRowsOfAnEdge(t *testing.T) {
+	eachSource(t, func(t *testing.T, s *source) {
+		schema := s.schema(t)
+		s.run(t, schema, "CREATE TABLE bag (a INT, b INT, x INT, KEY (a, b), KEY (b, a))", manyRows("bag", 0, 700), "UPDATE bag SET a = 7, b = 7")
+		s.run(t, schema, "INSERT INTO bag VALUES (6, 7, 0), (7, 8, 0), (8, 7, 0), (8, 7, 0)")
+		o := s.auditing(t, schema, "bag.a.b", "bag.b.a", "bag.a=b")
+		o.AuditRate = 300
+		k := s.start(t, o, newIndex(relationsOf(o)))
+		k.exact()
+		k.audited()
+		k.exact()
+		s.unlogged(t, schema, "DELETE FROM bag WHERE a = 7 AND b = 7 LIMIT 5")
+		k.audited()
+		k.exact()
+		for _, r := range o.Relations {
+			if n := k.drifted(r.Name); n != 1 {
+				t.Errorf("%d edges of %s have drifted, want 1", n, r.Name)
+			}
+		}
 	})
 }
 
