@@ -40,8 +40,8 @@ test: server ## run the tests (TESTFLAGS=-v, PACKAGES=./indexer/...)
 test-race: server ## run the tests with the race detector; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $(PACKAGES)
 
-test-long: server ## run the tests at length, and those that only then run (build tag "long")
-	KITH_TEST_LONG=1 $(GO) test -tags long -count 1 -timeout 2h $(TESTFLAGS) $(PACKAGES)
+test-long: server ## run the tests at length, with those that only then run, and the checks of every index (build tags "long", "check")
+	KITH_TEST_LONG=1 $(GO) test -tags long,check -count 1 -timeout 2h $(TESTFLAGS) $(PACKAGES)
 
 fuzz: ## run every fuzz target for FUZZTIME=30s
 	@scripts/fuzz $(FUZZTIME)

@@ -21,17 +21,18 @@ import (
 // alone. Nothing of a group counts before its end, since a stream can break
 // anywhere.
 type assembler struct {
-	decoder  *binlog.Decoder
-	follows  []*follow               // by relation
-	tables   map[tableKey]*table     // followed tables
-	cascades map[tableKey][]*cascade // by ancestor, those of relations that are followed
-	fold     bool                    // the source does not tell upper from lower case in their names
-	named    bool                    // the source's table maps tell the names of columns
-	followed *statement.Followed
-	prepared map[string]*preparedXA
-	limbo    *limbo
-	counters *counters
-	spill    *spill // of the open group
+	decoder   *binlog.Decoder
+	follows   []*follow               // by relation
+	tables    map[tableKey]*table     // followed tables
+	cascades  map[tableKey][]*cascade // by ancestor, those of relations that are followed
+	ancestors map[tableKey]*table     // as their rows look at this place of the stream
+	fold      bool                    // the source does not tell upper from lower case in their names
+	named     bool                    // the source's table maps tell the names of columns
+	followed  *statement.Followed
+	prepared  map[string]*preparedXA
+	limbo     *limbo
+	counters  *counters
+	spill     *spill // of the open group
 
 	file   string // of the binlog, as the last ROTATE told
 	offset uint64 // where the last event ended in it
@@ -78,11 +79,12 @@ var errProtocol = errors.New("the binlog stream is out of order")
 // newAssembler returns an assembler that follows nothing yet; see reset.
 func newAssembler(c *counters, s *spill) *assembler {
 	return &assembler{
-		counters: c,
-		tables:   make(map[tableKey]*table),
-		prepared: make(map[string]*preparedXA),
-		limbo:    newLimbo(),
-		spill:    s,
+		counters:  c,
+		tables:    make(map[tableKey]*table),
+		ancestors: make(map[tableKey]*table),
+		prepared:  make(map[string]*preparedXA),
+		limbo:     newLimbo(),
+		spill:     s,
 	}
 }
 

@@ -25,6 +25,7 @@ type bookmark struct {
 	End        gtid.Coordinates `json:"end,omitzero"`          // the position's place in the source's binlog, if known
 	History    history          `json:"history,omitzero"`      // of the position, MariaDB only
 	Tables     []*table         `json:"tables"`                // as the position sees them
+	Ancestors  []*table         `json:"ancestors,omitempty"`   // the same of those that rows of these depend on
 
 	// Counted are the names of the relations whose rows are counted.
 	Counted []string `json:"counted,omitempty"`
@@ -51,6 +52,10 @@ type bookmark struct {
 	// edges aside, if it does.
 	Aside map[string][]string `json:"aside,omitempty"`
 
+	// Pieces tell by relation what is still to be read of its table, if that is not
+	// all of it, see piece.go.
+	Pieces map[string][]piece `json:"pieces,omitempty"`
+
 	// Loads tell by relation how far the first reading of its table has come, whose
 	// end is still to come.
 	Loads map[string]*lanes `json:"loads,omitempty"`
@@ -75,6 +80,7 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 		End:        f.end,
 		History:    f.history,
 		Tables:     slices.Collect(maps.Values(f.assembler.tables)),
+		Ancestors:  slices.Collect(maps.Values(f.assembler.ancestors)),
 		Prepared:   f.assembler.prepared,
 		Limbo:      f.assembler.limbo.commits(),
 		Settled:    !f.unsettled && len(f.assembler.limbo.suspects) == 0,
@@ -93,7 +99,8 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 			b.Relations = append(b.Relations, r.Name)
 		}
 	}
-	b.Rescans, b.Aside, b.Loads = make(map[string]indexer.Edge), make(map[string][]string), make(map[string]*lanes)
+	b.Rescans, b.Aside, b.Pieces = make(map[string]indexer.Edge), make(map[string][]string), make(map[string][]piece)
+	b.Loads = make(map[string]*lanes)
 	for _, r := range f.assembler.follows {
 		if slices.ContainsFunc(f.drifted, func(d doubt) bool { return d.Relation == r.id }) {
 			continue // it is going to be read from the beginning
@@ -103,6 +110,9 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 		}
 		if r.reached != nil && r.asideBy != nil {
 			b.Aside[r.Name] = r.asideBy
+		}
+		if r.pieces != nil {
+			b.Pieces[r.Name] = r.pieces
 		}
 		if r.lanes != nil {
 			b.Loads[r.Name] = r.lanes
@@ -144,6 +154,9 @@ func (f *Follower) restore(raw json.RawMessage) error {
 		f.assembler.tables[f.assembler.keyOf(t.Schema, t.Name)] = t
 		f.tellTextKeys(t)
 	}
+	for _, t := range b.Ancestors {
+		f.assembler.ancestors[f.assembler.keyOf(t.Schema, t.Name)] = t
+	}
 	for i, r := range f.assembler.follows {
 		partly := r.state == indexer.Loading && i < len(f.o.Loaded) && f.o.Loaded[i]
 		r.counted = (r.state != indexer.Loading || partly) && slices.Contains(b.Counted, r.Name)
@@ -167,10 +180,13 @@ func (f *Follower) restore(raw json.RawMessage) error {
 	var unaware []doubt
 	for _, r := range f.assembler.follows {
 		if !r.aware() {
-			unaware = append(unaware, doubt{r.id, "an XA transaction was committed that was prepared before the relation was read"})
+			unaware = append(unaware, doubt{Relation: r.id, Reason: "an XA transaction was committed that was prepared before the relation was read"})
 		}
 		if reached, ok := b.Rescans[r.Name]; ok && r.state == indexer.Stale {
 			r.reached, r.asideBy = &reached, b.Aside[r.Name]
+		}
+		if r.state == indexer.Stale {
+			r.pieces = b.Pieces[r.Name]
 		}
 	}
 	for xid, x := range b.Prepared {
@@ -178,7 +194,7 @@ func (f *Follower) restore(raw json.RawMessage) error {
 		y.Doubts = append(y.Doubts, unaware...)
 		if slices.ContainsFunc(x.Changes, lost) {
 			for _, r := range f.assembler.follows {
-				y.Doubts = append(y.Doubts, doubt{r.id, "an XA transaction was committed that changes rows over several levels, which are not known any more"})
+				y.Doubts = append(y.Doubts, doubt{Relation: r.id, Reason: "an XA transaction was committed that changes rows over several levels, which are not known any more"})
 			}
 		}
 		f.assembler.prepared[xid] = y
@@ -199,7 +215,7 @@ func (x *preparedXA) moved(places map[indexer.RelationID]indexer.RelationID) *pr
 	}
 	for _, d := range x.Doubts {
 		if now, ok := places[d.Relation]; ok {
-			y.Doubts = append(y.Doubts, doubt{now, d.Reason})
+			y.Doubts = append(y.Doubts, doubt{now, d.Reason, d.Pieces})
 		}
 	}
 	return y

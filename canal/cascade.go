@@ -26,7 +26,8 @@ import (
 //
 // Where rows in between are gone of which there is no event, links tell which
 // (see link.go). Where nothing tells which of a relation's rows change, its table
-// is read again: the key is of another column, or of others as well.
+// is read again: the key is of another column, or of others as well. That need not
+// be the whole table, see piece.go.
 type cascade struct {
 	relation           *follow
 	ancestor           *table
@@ -34,6 +35,11 @@ type cascade struct {
 	value              bool // it is made of the relation's value column, not of the key
 	pair               bool // it is made of both
 	onDelete, onUpdate consequence
+
+	// Of what cannot be told: the ancestor's column that has the key, or the value,
+	// of all edges concerned, see piece.go; empty if there is none.
+	pieceOf      string
+	pieceIsValue bool
 }
 
 // consequence is what becomes of a relation's edges with a row of an ancestor.
@@ -108,6 +114,7 @@ func (t *table) cascadesOn(r *follow, load func(schema, name string) (*table, er
 				c.onDelete, c.onUpdate = untold, untold
 			case direct:
 				c.judge(t)
+				c.confine(t)
 				if c.onDelete == untold && c.onUpdate == untouched && c.linkOwn(t, link) {
 					continue
 				}
@@ -189,6 +196,7 @@ func (c *cascade) plan(t *table, ordinals []int) (cascadePlan, []int) {
 	const unknown = "a row of %s was %s, and what its rows do then is not in the binlog: %s"
 	p := cascadePlan{
 		cascade: c,
+		piece:   -1,
 		blind:   t.versioned(),
 		updated: fmt.Sprintf(unknown, c.ancestor, "changed", c.key),
 		deleted: fmt.Sprintf(unknown, c.ancestor, "deleted", c.key),
@@ -202,6 +210,9 @@ func (c *cascade) plan(t *table, ordinals []int) (cascadePlan, []int) {
 		var place int
 		ordinals, place = appendEdgeColumn(ordinals, ordinal)
 		p.places = append(p.places, place)
+		if name == c.pieceOf {
+			p.piece = place
+		}
 	}
 	return p, ordinals
 }
@@ -211,6 +222,7 @@ func (c *cascade) plan(t *table, ordinals []int) (cascadePlan, []int) {
 type cascadePlan struct {
 	*cascade
 	places []int
+	piece  int  // the one of pieceOf, -1 if there is none
 	blind  bool // that does not tell all of them
 
 	// Why it cannot be told what an update or a deletion does.

@@ -80,10 +80,10 @@ func (a *assembler) query(e binlog.Event) (bool, error) {
 		for _, t := range effect.Tables {
 			a.reconsider(t, effect.Unique)
 		}
-	case statement.Extends:
+	case statement.Extends, statement.Reshapes:
 		for _, t := range effect.Tables {
 			a.reconsider(t, effect.Unique)
-			a.extend(t, fmt.Sprintf("its definition may have changed: %s", excerpt(q.SQL)))
+			a.reshape(t, effect.Columns, fmt.Sprintf("its definition may have changed: %s", excerpt(q.SQL)))
 		}
 	case statement.Creates, statement.Changes:
 		for _, t := range effect.Tables {

@@ -181,7 +181,7 @@ func (f *Follower) takeGroup() {
 		}
 	}
 	for _, d := range g.doubts {
-		if r := f.assembler.follows[d.Relation]; !r.hasSeen(g.mark) {
+		if r := f.assembler.follows[d.Relation]; !r.hasSeen(g.mark) && !f.doubtPieces(r, d, g.changes) {
 			r.defined = r.defined && g.xaCommit != ""
 			f.doubt(r, d.Reason)
 		}

@@ -2,6 +2,7 @@ package canal
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -32,6 +33,10 @@ type follow struct {
 	halted  string    // why
 
 	cascades map[tableKey][]cascade // by its tables: what rows of others do to it
+
+	// What is still to be read, if that is not the whole table: not nil until it is
+	// live again, see piece.go.
+	pieces []piece
 
 	// Of a link, see link.go: what hangs on it, and whether it was given up since
 	// nothing does.
@@ -71,11 +76,11 @@ type follow struct {
 func (f *follow) aware() bool { return f.state != indexer.Loading || f.lanes != nil }
 
 // begun says that part of its table has been read, and is not in doubt.
-func (f *follow) begun() bool { return f.reached != nil || f.lanes != nil }
+func (f *follow) begun() bool { return f.reached != nil || f.lanes != nil || f.pieces != nil }
 
 // unread has its table read from the beginning.
 func (f *follow) unread() {
-	f.due, f.reached, f.lanes, f.asideBy, f.since, f.converged = true, nil, nil, nil, nil, nil
+	f.due, f.reached, f.lanes, f.pieces, f.asideBy, f.since, f.converged = true, nil, nil, nil, nil, nil, nil
 }
 
 // orLoading returns a state for the index: a relation that was never read is
@@ -108,6 +113,7 @@ type tableKey struct{ schema, name string }
 type doubt struct {
 	Relation indexer.RelationID
 	Reason   string
+	Pieces   []piece `json:",omitempty"` // that it is confined to
 }
 
 func (a *assembler) followsOf(key tableKey) []*follow {
@@ -145,6 +151,7 @@ func (a *assembler) doubtAll(reason string) {
 
 // doubtDescendants doubts the relations that rows of an ancestor are something to.
 func (a *assembler) doubtDescendants(key tableKey, reason string) {
+	delete(a.ancestors, key) // which are looked at again
 	for _, c := range a.cascades[key] {
 		a.doubtKin(c.relation, fmt.Sprintf("%s, on which its rows depend: %s", c.ancestor, reason))
 	}
@@ -153,12 +160,15 @@ func (a *assembler) doubtDescendants(key tableKey, reason string) {
 // doubt notes that the group does something to a relation that its changes do not
 // tell, once in a group.
 func (a *assembler) doubt(f *follow, reason string) {
-	for _, d := range a.group.doubts {
-		if d.Relation == f.id {
+	for i := range a.group.doubts {
+		if d := &a.group.doubts[i]; d.Relation == f.id {
+			if d.Pieces != nil {
+				*d = doubt{Relation: f.id, Reason: reason}
+			}
 			return
 		}
 	}
-	a.group.doubts = append(a.group.doubts, doubt{f.id, reason})
+	a.group.doubts = append(a.group.doubts, doubt{Relation: f.id, Reason: reason})
 }
 
 // key returns the name of the table of a relation.
@@ -236,6 +246,7 @@ func (a *assembler) followTables() {
 			}
 		}
 	}
+	maps.DeleteFunc(a.ancestors, func(key tableKey, _ *table) bool { return a.cascades[key] == nil })
 	for id, m := range a.maps {
 		if len(before[m.key])+len(a.cascades[m.key]) > 0 {
 			a.maps[id] = a.newMapped(m.TableMap, false)

@@ -76,12 +76,24 @@ var family = []string{
 	"CREATE TABLE bag (a INT, b INT, c INT, FOREIGN KEY (a) REFERENCES parent (id) ON DELETE CASCADE ON UPDATE CASCADE, " +
 		"FOREIGN KEY (b) REFERENCES other (id) ON DELETE SET NULL ON UPDATE CASCADE, FOREIGN KEY (c) REFERENCES parent (id) ON DELETE RULE ON UPDATE CASCADE)",
 	"CREATE TABLE pair (a INT, b INT, FOREIGN KEY (b, a) REFERENCES wide (x, y) ON DELETE RULE)",
+	"CREATE TABLE multi (a INT, b INT, c INT, UNIQUE KEY (a, b), KEY (b), FOREIGN KEY (c, a) REFERENCES wide (x, y) ON DELETE RULE ON UPDATE CASCADE, " +
+		"FOREIGN KEY (b) REFERENCES other (id) ON DELETE SET NULL ON UPDATE CASCADE)",
+	"CREATE TABLE twin (a INT, b INT, UNIQUE KEY (a, b), KEY (b), FOREIGN KEY (a, b) REFERENCES wide (x, y) ON DELETE CASCADE ON UPDATE CASCADE, " +
+		"FOREIGN KEY (b) REFERENCES parent (id) ON DELETE RULE ON UPDATE CASCADE)",
 }
 
 // randomFamily returns a random statement on the family's rows.
 func randomFamily(random *rand.Rand) string {
 	id := func() int { return random.IntN(8) }
-	switch random.IntN(22) {
+	switch random.IntN(28) {
+	case 22, 23:
+		return fmt.Sprintf("INSERT IGNORE INTO multi (c, a, b) SELECT x, y, %d FROM wide WHERE x < %d", id(), id())
+	case 24:
+		return fmt.Sprintf("INSERT IGNORE INTO multi (a, b) VALUES (%d, %d), (%d, %d), (%d, NULL)", id(), id(), id(), id(), id())
+	case 25:
+		return fmt.Sprintf("INSERT IGNORE INTO twin SELECT x, y FROM wide WHERE y < %d", id())
+	case 26, 27:
+		return fmt.Sprintf("UPDATE IGNORE wide SET x = %d, y = %d WHERE x = %d AND y < %d", id(), id(), id(), id())
 	case 16, 17:
 		return fmt.Sprintf("INSERT IGNORE INTO bag VALUES (%d, %d, %d), (%d, %d, %d), (%d, NULL, %d)", id(), id(), id(), id(), id(), id(), id(), id())
 	case 18:
@@ -143,7 +155,8 @@ func TestForeignKeysAtRandom(t *testing.T) {
 				for range 40 {
 					s.try(t, schema, randomFamily(random))
 				}
-				k := s.follow(t, schema, "child.a.b", "child.b.a", "bag.a.b", "bag.b.a", "bag.a=c", "pair.a.b")
+				k := s.follow(t, schema, "child.a.b", "child.b.a", "bag.a.b", "bag.b.a", "bag.a=c", "pair.a.b",
+					"multi.a.b", "multi.b.a", "multi.a.b?a>3", "twin.a.b", "twin.b.a", "child.a.b?a>3")
 				for i := range transactions {
 					statements := []string{"BEGIN"}
 					if random.IntN(12) == 0 {

@@ -168,6 +168,9 @@ func (f *Follower) findCascades(ctx context.Context, q queryer, t *table, group 
 			return err
 		}
 		t.cascades = append(t.cascades, found...)
+		for i := range found {
+			f.assembler.learnAncestor(&found[i])
+		}
 		if err == nil {
 			r.hasCascades(f.assembler.keyOf(of[r].Schema, of[r].Name), found)
 			f.depend(r, needs)
@@ -230,7 +233,7 @@ func (f *Follower) linkFor(n need) *follow {
 	})
 	a.follows = append(a.follows, r)
 	for _, x := range a.prepared { // their changes were kept without it, and it does not see their rows
-		x.Doubts = append(x.Doubts, doubt{r.id, "an XA transaction was committed that was prepared before the link was known"})
+		x.Doubts = append(x.Doubts, doubt{Relation: r.id, Reason: "an XA transaction was committed that was prepared before the link was known"})
 	}
 	f.logger.Info("rows of another table are followed, with which those of relations change", "link", r.Name,
 		"table", n.table.String(), "key", r.Key, "value", r.Value, "relation", n.relation.Name)

@@ -79,6 +79,9 @@ var errNegative = errors.New("it has negative numbers, which cannot be told over
 // ids. Written out with OR, the condition is a range of the index, which that of
 // two rows, (a, b) > (x, y), is not everywhere.
 func (s *rescan) query(columns string, rows int) string {
+	if s.some != nil {
+		return s.queryPieces(columns, rows)
+	}
 	key, value := quote(s.Key), quote(s.Value)
 	where := []string{key + " >= 0", value + " >= 0"}
 	if s.link { // whose negative numbers must not be passed over

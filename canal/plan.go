@@ -120,7 +120,7 @@ func newRowPlan(t *table, followed []*follow, cascades []*cascade, m *binlog.Tab
 // of a table map, or why that cannot be its table map.
 func (t *table) places(m *binlog.TableMap) ([]int, error) {
 	if t.Extended && !m.HasNames {
-		return nil, errors.New("columns were added to it, and its rows do not name theirs (binlog_row_metadata is not FULL)")
+		return nil, errors.New("its columns have changed, and its rows do not name theirs (binlog_row_metadata is not FULL)")
 	}
 	if !t.Extended && len(m.Columns) != len(t.Columns)+t.Hidden {
 		return nil, fmt.Errorf("its rows have %d columns, and it had %d when it was read", len(m.Columns), len(t.Columns)+t.Hidden)
@@ -132,7 +132,7 @@ func (t *table) places(m *binlog.TableMap) ([]int, error) {
 	at := 0
 	for i, c := range t.Columns {
 		for t.Extended && at < len(m.Columns) && !strings.EqualFold(m.Columns[at].Name, c.Name) {
-			at++ // added
+			at++ // added, or changed
 		}
 		if at == len(m.Columns) {
 			return nil, fmt.Errorf("its rows have no column %s in its place", c.Name)

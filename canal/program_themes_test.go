@@ -25,7 +25,7 @@ var themes = []theme{
 	{textTables, []string{"x~.name.b", "x~.code.b", "x~.note.id", "x~.name.b?n>3", "x~.b.id?code!=nil"}, changeTexts, defineTexts},
 	{manyTables, []string{"follows~_*.a.b", "follows~_*.b.a", "follows~_*.a=b", "follows~_*.a.b?n>3"}, changeMany, defineMany},
 	{kinTables, []string{"edge~.a.b", "edge~.b.a", "edge~.a.b?n>3", "edge~.b.a?a>2", "edge~.a=b", "fan~.k.v", "fan~.v.k", "person~.mid.id", "person~.id.boss",
-		"pal~.a=b", "pal~.a.b", "pal~.b.c", "echo~.a.b", "tag~.name.b", "tag~.b.b"}, changeKin, defineKin},
+		"pal~.a.b", "mate~.a=b", "pal~.b.c", "echo~.a.b", "tag~.name.b", "tag~.b.b"}, changeKin, defineKin},
 }
 
 func plainTables(w *scriptWriter) []string {
@@ -75,7 +75,7 @@ func (w *scriptWriter) added(table string, n int) string {
 }
 
 func definePlain(w *scriptWriter, n int) []string {
-	switch w.n(11, "definition") {
+	switch w.n(14, "definition") {
 	case 0:
 		return []string{"TRUNCATE TABLE t~"}
 	case 1, 2:
@@ -96,7 +96,9 @@ func definePlain(w *scriptWriter, n int) []string {
 	case 9:
 		return []string{"RENAME TABLE t~ TO away~", w.edges("away~"), w.edges("away~"), "RENAME TABLE away~ TO t~"}
 	}
-	return []string{"CREATE INDEX i ON t~ (x)"}
+	return []string{w.one("CREATE INDEX i ON t~ (x)", // and of other columns than those that are followed
+		"ALTER TABLE t~ MODIFY x BIGINT FIRST", "ALTER TABLE t~ MODIFY x VARCHAR(300) AFTER b", "ALTER TABLE t~ DROP COLUMN x, ADD COLUMN x INT FIRST",
+		"ALTER TABLE t~ CHANGE x y TEXT FIRST, ADD COLUMN x INT AFTER a", "ALTER TABLE t~ DROP COLUMN y", "ALTER TABLE t~ DROP COLUMN c1, MODIFY x INT AFTER a")}
 }
 
 func countedTables(w *scriptWriter) []string {
@@ -240,6 +242,7 @@ func manyTables(w *scriptWriter) []string {
 	return []string{
 		"CREATE TABLE owner~ (id INT PRIMARY KEY)", "INSERT INTO owner~ VALUES (0), (1), (2), (3), (4), (5), (6), (7)",
 		"CREATE TABLE follows~_1 (a INT, b INT, n INT DEFAULT 4, PRIMARY KEY (a, b))", "INSERT INTO follows~_1 (a, b) VALUES (1, 1), (1, 2)",
+		"CREATE TABLE follows~_2 (n INT, b BIGINT, a INT)", "INSERT INTO follows~_2 (a, b) VALUES (1, 1), (3, 1), (3, 1)",
 	}
 }
 
@@ -261,11 +264,11 @@ func changeMany(w *scriptWriter) string {
 func defineMany(w *scriptWriter, n int) []string {
 	table, other := w.shard(), w.shard()
 	switch w.n(14, "definition") {
-	case 0, 1, 2:
+	case 0, 1:
+		return []string{"TRUNCATE TABLE " + table}
+	case 2, 3:
 		return []string{"CREATE TABLE " + table + " " + w.one("(a INT, b INT, n INT DEFAULT 4, PRIMARY KEY (a, b))", "(n INT, x TEXT, b BIGINT UNSIGNED, a INT, KEY (a))",
 			"(b INT, n INT, a INT, FOREIGN KEY (a) REFERENCES owner~ (id) ON DELETE CASCADE ON UPDATE CASCADE)", "LIKE "+other), w.edges(table)}
-	case 3:
-		return []string{"TRUNCATE TABLE " + table}
 	case 4:
 		return []string{"DROP TABLE " + table}
 	case 5:
@@ -295,8 +298,12 @@ func (w *scriptWriter) rule() string {
 }
 
 func kinTables(w *scriptWriter) []string {
+	rule := w.rule
+	if w.n(2, "one rule") == 1 { // most of all can be followed then
+		rule = func() string { return "ON DELETE CASCADE ON UPDATE CASCADE" }
+	}
 	child := func(column, parent string) string {
-		return fmt.Sprintf("FOREIGN KEY (%s) REFERENCES %s %s", column, parent, w.rule())
+		return fmt.Sprintf("FOREIGN KEY (%s) REFERENCES %s %s", column, parent, rule())
 	}
 	return []string{
 		"CREATE TABLE top~ (id INT PRIMARY KEY)",
@@ -307,12 +314,13 @@ func kinTables(w *scriptWriter) []string {
 		"CREATE TABLE edge~ (a INT, b INT, n INT, UNIQUE KEY (a, b), CONSTRAINT ea~ " + child("a", "person~ (id)") + ", CONSTRAINT eb~ " + child("b", w.one("account~ (id)", "person~ (id)")) + ")",
 		"CREATE TABLE fan~ (k INT, v INT, UNIQUE KEY (k, v), " + child("k", "person~ (nick)") + ")",
 		"CREATE TABLE pal~ (a INT, b INT, c INT, " + child("a", "person~ (id)") + ", " + child("b", "person~ (id)") + ", " + child("c", "account~ (id)") + ")",
+		"CREATE TABLE mate~ (a INT, b INT, " + child("a", "person~ (id)") + ", " + child("b", "person~ (id)") + ")",
 		"CREATE TABLE echo~ (a INT, b INT, x INT, " + child("a, b", "edge~ (a, b)") + ")",
 		"CREATE TABLE label~ (name VARCHAR(9) PRIMARY KEY)",
 		"CREATE TABLE tag~ (name VARCHAR(9), b INT, " + child("name", "label~ (name)") + ", " + child("b", "person~ (id)") + ")",
 		"INSERT INTO top~ VALUES (1), (2)", "INSERT INTO mid~ VALUES (1, 1), (2, 2), (3, NULL)", "INSERT INTO person~ VALUES (1, 1, 1, NULL, 0), (2, 2, 1, 1, 0), (3, 3, 2, NULL, 0)",
 		"INSERT INTO account~ VALUES (1), (2), (3)", "INSERT INTO edge~ VALUES (1, 1, 4), (1, 2, 0), (2, 1, 5), (3, 3, NULL)", "INSERT INTO fan~ VALUES (1, 1), (2, 1), (3, 7)",
-		"INSERT INTO pal~ VALUES (1, 1, 1), (1, 2, NULL), (1, 2, 1), (2, 1, 3)", "INSERT INTO echo~ VALUES (1, 1, 0), (1, 1, 0), (2, 1, 0)",
+		"INSERT INTO pal~ VALUES (1, 1, 1), (1, 2, NULL), (1, 2, 1), (2, 1, 3)", "INSERT INTO mate~ VALUES (1, 2), (2, 1), (2, 3), (3, 3)", "INSERT INTO echo~ VALUES (1, 1, 0), (1, 1, 0), (2, 1, 0)",
 		"INSERT INTO label~ VALUES ('x'), ('y')", "INSERT INTO tag~ VALUES ('x', 1), ('X', 1), ('y', 2), ('x', NULL)",
 	}
 }
@@ -349,7 +357,7 @@ func changeKin(w *scriptWriter) string {
 	case 17, 18:
 		return fmt.Sprintf("INSERT IGNORE INTO pal~ (a, b, c) VALUES (%d, %d, %d), (%d, %d, NULL), (%d, NULL, %d)", id(), id(), id(), id(), id(), id(), id())
 	case 19:
-		return fmt.Sprintf("INSERT IGNORE INTO echo~ (a, b) VALUES (%d, %d), (%d, %d)", id(), id(), id(), id())
+		return fmt.Sprintf("INSERT IGNORE INTO %s (a, b) VALUES (%d, %d), (%d, %d)", w.one("echo~", "mate~"), id(), id(), id(), id())
 	case 20:
 		return fmt.Sprintf("INSERT IGNORE INTO tag~ VALUES (%s, %d), (%s, NULL)", w.name(), id(), w.name())
 	case 21:
@@ -361,7 +369,7 @@ func changeKin(w *scriptWriter) string {
 	case 24:
 		return fmt.Sprintf("REPLACE INTO person~ VALUES (%d, %d, NULL, NULL, 1)", id(), id())
 	}
-	return fmt.Sprintf("DELETE FROM %s WHERE a = %d", w.one("edge~", "pal~"), id())
+	return fmt.Sprintf("DELETE FROM %s WHERE a = %d", w.one("edge~", "pal~", "mate~"), id())
 }
 
 func defineKin(w *scriptWriter, n int) []string {

@@ -69,6 +69,8 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 		f.beginView(s, view)
 	case !r.read && !r.link: // their negative numbers must not be passed over
 		s.load, err = f.beginLoad(ctx, s.table, f.mates(r, s.table), guess)
+	case r.pieces != nil:
+		guess = 0 // nobody knows how many rows they have
 	default:
 		f.beginInPlace(s)
 	}
@@ -80,7 +82,7 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 		f.counters.rescanRows[r.id].Store(0)
 		f.counters.rescanGuess[r.id].Store(guess)
 		f.logger.Info("reading table again", "table", r.pattern().String(), "tables", len(tables), "relation", r.Name,
-			"rows_estimated", guess, "index", s.index, "aside", r.aside)
+			"rows_estimated", guess, "index", s.index, "aside", r.aside, "ids", len(r.pieces))
 	}
 	return nil
 }
@@ -126,13 +128,16 @@ func (f *Follower) examineTables(ctx context.Context, r *follow) (tables []*tabl
 func (f *Follower) holdAgainstKnown(r *follow, t *table) *table {
 	key := f.assembler.keyOf(t.Schema, t.Name)
 	known, group := f.assembler.tables[key], f.assembler.followsOf(key)
-	if known != nil && known.precedes(t, known.Extended) && slices.Equal(known.Foreign, t.Foreign) {
+	named := f.assembler.named || known != nil && known.Extended
+	followed := slices.DeleteFunc(slices.Clone(group), func(r *follow) bool { return r.state == indexer.Halted })
+	if known != nil && known.precedes(t, named, columnsOf(followed)) && slices.Equal(known.Foreign, t.Foreign) {
 		// When all are in doubt from the beginning, rows may come with other
 		// lengths from now on: the next ones tell.
 		goesOn := slices.ContainsFunc(group, func(r *follow) bool { return !r.retired && (!r.due || r.begun()) })
-		if goesOn && known.holds(r) {
+		if goesOn && known.precedes(t, named, r.columns()) {
 			return t.goOnAs(known)
 		}
+		t.Extended = goesOn // to others, rows may come from before it was as it is now
 	} else if known != nil { // the stream may have yet to tell of it
 		for _, other := range group {
 			for _, r := range other.kin(nil) {

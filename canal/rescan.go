@@ -53,6 +53,8 @@ type rescan struct {
 	index   string   // that is read
 	columns []string // that the rows are ordered by
 	begins  bool     // no part was read yet
+	some    []piece  // those that are read, instead of the whole table
+	halved  int      // how often they had more rows than are read at once
 
 	view *snapshot // of a relation whose rows are counted, else nil
 	load *load     // of a relation that was never read, else nil
@@ -311,6 +313,9 @@ func (f *Follower) readPart(ctx context.Context, r *follow) error {
 	if s.load != nil {
 		return f.readLoad(ctx, whole, s.load)
 	}
+	if r.pieces != nil {
+		return f.readPieces(ctx, s)
+	}
 	if r.reached == nil || *r.reached != lastEdge {
 		p, err := f.shownEdges(ctx, s)
 		if errors.Is(err, errNegative) {
@@ -336,7 +341,10 @@ func (f *Follower) readPart(ctx context.Context, r *follow) error {
 // endRescan ends the reading of a relation's table, which is equal to it when the
 // stream has come to the end.
 func (f *Follower) endRescan(r *follow, end gtid.Position) {
-	r.due, r.reached, r.converged = false, &lastEdge, &end
+	r.due, r.converged = false, &end
+	if r.pieces == nil {
+		r.reached = &lastEdge
+	}
 	f.rescans.end()
 	f.counters.rescans[r.id].Add(1)
 	f.logger.Info("table is read again", "relation", r.Name, "rows", f.counters.rescanRows[r.id].Load(),

@@ -59,12 +59,12 @@ func (a *assembler) newMapped(m *binlog.TableMap, met bool) *mapped {
 	if len(follows) > 0 {
 		result.plan, result.unfit = newRowPlan(t, follows, cascades, m)
 	} else {
-		t = cascades[0].ancestor
+		t = a.ancestor(result.key)
 		result.plan, result.unfit = newRowPlan(t, nil, cascades, m)
 	}
 	if result.unfit != nil && len(follows)*len(cascades) > 0 {
 		// Those that depend on it may have looked at the table since it was altered.
-		result.plan, _ = newRowPlan(cascades[0].ancestor, nil, cascades, m)
+		result.plan, _ = newRowPlan(a.ancestor(result.key), nil, cascades, m)
 	}
 	if met && result.unfit == nil && t.Fingerprint == 0 && !a.catchingUp(result.key) {
 		t.Fingerprint = m.Fingerprint()
@@ -138,8 +138,13 @@ func (a *assembler) cascade(plans []cascadePlan, before, after []binlog.Value) {
 		changes, doubtful := p.appendChanges(a.group.changes, before, after)
 		a.group.changes = changes
 		a.group.cascades = a.group.cascades || len(changes) > n
-		if doubtful != "" {
-			a.doubtKin(p.relation, doubtful)
+		if doubtful == "" {
+			continue
 		}
+		if pieces, all := p.pieces(before, after); all {
+			a.doubtPieces(p.relation, doubtful, pieces)
+			continue
+		}
+		a.doubtKin(p.relation, doubtful)
 	}
 }

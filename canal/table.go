@@ -22,8 +22,8 @@ type table struct {
 	// unique key that is too long for an index.
 	Hidden int `json:"hidden,omitempty"`
 
-	// Extended says that columns have been added to it since. Which they are, and
-	// where, the names in table maps tell.
+	// Extended says that it may have other columns as well, which have been added to
+	// it or changed since. Which they are, and where, the names in table maps tell.
 	Extended bool `json:"extended,omitempty"`
 
 	// Fingerprint is that of the table's last table map event, 0 before one.

@@ -26,6 +26,11 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 	for _, t := range remembered {
 		a.tables[a.keyOf(t.Schema, t.Name)] = t // now that we know how names compare
 	}
+	ancestors := a.ancestors
+	a.ancestors = make(map[tableKey]*table)
+	for _, t := range ancestors {
+		a.ancestors[a.keyOf(t.Schema, t.Name)] = t
+	}
 	var groups []tableGroup
 	unfit := make(map[*follow]error) // why relations cannot be read
 	if !f.checked || reading || demandsMore {
@@ -90,7 +95,7 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 func (f *Follower) recognize(g tableGroup, fit []*follow) *table {
 	key, t := f.assembler.keyOf(g.Schema, g.Name), g.now
 	known, followed := f.assembler.tables[key], t
-	if known != nil && t != nil && known.precedes(t, f.assembler.named) && known.holds(fit...) {
+	if known != nil && t != nil && known.precedes(t, f.assembler.named, columnsOf(fit)) {
 		followed = t.goOnAs(known)
 	} else if t == nil {
 		f.doubtAll(fit, fmt.Sprintf("table %s has gone while kith did not follow it", g.Table))

@@ -63,6 +63,7 @@ func (f *Follower) lose(reason error) {
 	f.logger.Error("the position is lost: all relations are read again", "position", f.tracker.String(), "reason", reason)
 	f.started, f.missing = false, time.Time{}
 	clear(f.assembler.tables)
+	clear(f.assembler.ancestors)
 	clear(f.assembler.prepared)
 	for _, r := range f.assembler.follows {
 		r.defined = false
@@ -75,7 +76,7 @@ func (f *Follower) lose(reason error) {
 
 // Reread says that a relation differs from the source; see indexer.Source.
 func (f *Follower) Reread(relation indexer.RelationID, reason string) {
-	f.drifted = append(f.drifted, doubt{relation, reason})
+	f.drifted = append(f.drifted, doubt{Relation: relation, Reason: reason})
 }
 
 // doubtDrifted doubts the relations that the last batch has shown to differ.
@@ -132,7 +133,7 @@ func (f *Follower) settle() {
 		if r.converged == nil || !f.passed(*r.converged) {
 			continue
 		}
-		r.state, r.converged, r.since, r.reached, r.lanes = indexer.Live, nil, nil, nil, nil
+		r.state, r.converged, r.since, r.reached, r.lanes, r.pieces = indexer.Live, nil, nil, nil, nil, nil
 		r.read = true
 		if now := time.Now(); !r.began.IsZero() {
 			r.rest = now.Add(min(now.Sub(r.began), time.Minute))

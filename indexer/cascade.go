@@ -351,6 +351,39 @@ func (c *cascade) walk(fates map[uint64]fate) {
 	c.flush()
 }
 
+// replaceValues makes the edges to some values others. Those that stay are there all
+// the time.
+func (r *relation) replaceValues(values []uint64, edges []Edge) {
+	if r.counted.Load() {
+		panic("indexer: values are read of a relation whose rows are counted")
+	}
+	replaced, stay := make(map[uint64]bool), make(map[Edge]bool)
+	var some filter
+	for _, value := range values {
+		some.add(value)
+		replaced[value] = true
+	}
+	for _, e := range edges {
+		stay[e] = true
+	}
+	c := cascade{tree: r.postings.Load()}
+	for key, values := range c.tree.Scan(0, math.MaxUint64) {
+		for _, value := range values {
+			if some.has(value) && replaced[value] && !stay[Edge{Key: key, Value: value}] {
+				c.run = append(c.run, delta{Edge{Key: key, Value: value}, -1})
+			}
+		}
+		if len(c.run) >= cascadeRun {
+			c.flush()
+		}
+	}
+	for _, e := range edges {
+		c.make(e.Key, e.Value, 1)
+	}
+	c.flush()
+	r.count(c.effect)
+}
+
 // filter tells most values that are not in a small set from those that may be,
 // faster than a map does.
 type filter [1 << 10]uint64

@@ -214,6 +214,10 @@ func (r *relation) read(part Reading) {
 		return
 	}
 	r.dropAside()
+	if len(part.Values) > 0 {
+		r.replaceValues(part.Values, part.Edges)
+		return
+	}
 	r.replace(part.First, part.Last, counted(slices.Values(part.Edges)))
 }
 

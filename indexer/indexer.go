@@ -111,6 +111,10 @@ type Reading struct {
 	// included.
 	First, Last Edge
 
+	// Values, unless there are none, are what is read instead: Edges are all that
+	// there are to these, of whatever key. It is for relations whose edges are a set.
+	Values []uint64
+
 	// Aside says that the table is read in another order, so that only the whole
 	// of it tells what is gone. The edges are collected beside the relation's
 	// contents, with all of its changes from then on, and take their place when

@@ -195,6 +195,9 @@ func drawMeta(t *rapid.T, column ColumnType) uint16 {
 	case ColumnTimestamp2, ColumnDateTime2, ColumnTime2:
 		return between(0, 6)
 	case ColumnVarchar, ColumnVarString, ColumnMariaVarcharZ:
+		if rapid.Bool().Draw(t, "about where a length takes two bytes") {
+			return between(254, 257)
+		}
 		return between(1, 1000)
 	case ColumnBit:
 		if bits := between(1, 64); true {
@@ -206,6 +209,9 @@ func drawMeta(t *rapid.T, column ColumnType) uint16 {
 		return 4
 	case ColumnNewDecimal:
 		scale := between(0, 30)
+		if scale > 0 && rapid.Bool().Draw(t, "nothing before the point") {
+			return scale<<8 | scale
+		}
 		return between(max(1, int(scale)), 65)<<8 | scale
 	case ColumnString:
 		return drawStringMeta(t)

@@ -20,7 +20,7 @@ func (r *reading) alter() Effect {
 
 // alterTable reads ALTER TABLE [IF EXISTS] name [WAIT n | NOWAIT] clause, ...
 // and tells whether all clauses are of those that leave rows and columns alone,
-// or add columns to them.
+// add columns to them, or change none but those that they name.
 func (r *reading) alterTable() Effect {
 	r.acceptAny("IF", "EXISTS")
 	name, ok := r.name()
@@ -33,19 +33,21 @@ func (r *reading) alterTable() Effect {
 		if clauses > 0 {
 			r.acceptSign(',') // some may stand without
 		}
-		switch r.alteration() {
-		case Keeps:
-		case Extends:
-			kind = Extends
-		default:
+		what := r.alteration()
+		if what == Changes {
 			return r.definition()
 		}
+		kind = max(kind, what) // in the order of what they change
+	}
+	if kind == Reshapes && r.guarded { // which columns it names is not certain
+		return r.definition()
 	}
 	return r.of(kind)
 }
 
 // alteration goes past a clause of ALTER TABLE, and tells whether it is known to
-// leave the rows and columns as they are, or to add columns.
+// leave the rows and columns as they are, to add columns, or to change no others
+// than it names.
 func (r *reading) alteration() Kind {
 	switch {
 	case r.accept("ADD"):
@@ -70,17 +72,86 @@ func (r *reading) alteration() Kind {
 		}
 	case r.accept("FORCE"):
 		return Keeps
+	case r.accept("DROP"):
+		return r.removal()
+	case r.accept("MODIFY"):
+		if r.column() {
+			return r.redefinition()
+		}
+	case r.accept("CHANGE"):
+		if r.column() && r.touch() {
+			return r.redefinition()
+		}
+	case r.accept("RENAME"):
+		if r.tok.is("COLUMN") && r.column() && r.accept("TO") && r.touch() && r.clauseEnds() {
+			return Reshapes
+		}
+	case r.accept("ALTER"):
+		if !isAnyOf(r.tok, "INDEX", "KEY", "CHECK", "CONSTRAINT") && r.column() && isAnyOf(r.tok, "SET", "DROP") {
+			return r.redefinition()
+		}
 	}
 	return Changes
 }
+
+// removal goes past what follows DROP if it is
+//
+//	[COLUMN] [IF EXISTS] name [RESTRICT | CASCADE]
+func (r *reading) removal() Kind {
+	if isAnyOf(r.tok, "PRIMARY", "FOREIGN", "CONSTRAINT", "CHECK", "INDEX", "KEY", "PARTITION", "PERIOD", "SYSTEM") || !r.column() {
+		return Changes
+	}
+	if r.acceptAny("RESTRICT", "CASCADE"); !r.clauseEnds() {
+		return Changes
+	}
+	return Reshapes
+}
+
+// redefinition goes past the rest of a clause that changes a column.
+func (r *reading) redefinition() Kind {
+	if r.clause(notOfOneColumn...) {
+		return Changes
+	}
+	return Reshapes
+}
+
+// column goes past [COLUMN] [IF EXISTS] name, of a column that is changed.
+func (r *reading) column() bool {
+	r.accept("COLUMN")
+	if r.accept("IF") && !r.accept("EXISTS") {
+		return false
+	}
+	return r.touch()
+}
+
+// touch goes past the name of a column that is changed, or comes to be.
+func (r *reading) touch() bool {
+	t := r.tok
+	if !t.isName() {
+		return false
+	}
+	if r.hits.any() {
+		r.columns = append(r.columns, t.lowerName())
+	}
+	r.advance()
+	return true
+}
+
+// clauseEnds says whether a clause ends here.
+func (r *reading) clauseEnds() bool { return r.tok.isSign(',') || r.atEnd() }
+
+// notOfOneColumn are keywords in the definition of a column that is no matter of
+// that column alone: it may bring a key, by which rows are found in row images, a
+// foreign key, by which they are deleted, or the end of their life.
+var notOfOneColumn = []string{"PRIMARY", "UNIQUE", "KEY", "SERIAL", "REFERENCES", "CONSTRAINT", "FOREIGN", "INDEX",
+	"ROW", "SYSTEM", "VERSIONING", "PERIOD", "PARTITION", "PARTITIONING", "ENGINE"}
 
 // addition goes past what follows ADD if it is
 //
 //	[COLUMN] [IF NOT EXISTS] name definition
 //	[COLUMN] (name definition, ...)
 //
-// of columns that come alone. One may bring a key, by which rows are found in
-// row images, a foreign key, by which they are deleted, or the end of their life.
+// of columns that come alone.
 func (r *reading) addition() Kind {
 	if !r.accept("COLUMN") && isAnyOf(r.tok, "CONSTRAINT", "PRIMARY", "FOREIGN", "CHECK", "PARTITION", "PERIOD", "SYSTEM", "VECTOR") {
 		return Changes
@@ -91,8 +162,7 @@ func (r *reading) addition() Kind {
 	} else if !r.tok.isSign('(') {
 		return Changes
 	}
-	if r.clause("PRIMARY", "UNIQUE", "KEY", "SERIAL", "REFERENCES", "CONSTRAINT", "FOREIGN", "INDEX",
-		"ROW", "SYSTEM", "VERSIONING", "PERIOD", "PARTITION", "PARTITIONING", "ENGINE") {
+	if r.clause(notOfOneColumn...) {
 		return Changes
 	}
 	return Extends

@@ -47,6 +47,11 @@ const (
 	// as they are in all others.
 	Extends
 
+	// Reshapes drops, renames, moves or redefines Effect.Columns of Effect.Tables,
+	// at least one of each, may add others, and leaves the rows as they are in all
+	// that it does not name.
+	Reshapes
+
 	// Changes may change the definition or the rows of Effect.Tables, at
 	// least one.
 	Changes
@@ -62,7 +67,7 @@ var kindNames = [...]string{
 	Savepoint: "savepoint", RollbackTo: "rollback-to",
 	XAStart: "xa-start", XAEnd: "xa-end", XAPrepare: "xa-prepare",
 	XACommit: "xa-commit", XARollback: "xa-rollback",
-	Clears: "clears", Drops: "drops", Creates: "creates", Keeps: "keeps", Extends: "extends",
+	Clears: "clears", Drops: "drops", Creates: "creates", Keeps: "keeps", Extends: "extends", Reshapes: "reshapes",
 	Changes: "changes", Writes: "writes",
 }
 
@@ -77,10 +82,11 @@ func (k Kind) String() string {
 // Effect is what a statement does. It shares no memory with the text.
 type Effect struct {
 	Kind      Kind
-	OnePhase  bool    // XACommit without a prepare before it
-	Unique    bool    // Keeps and Extends with a unique key that is added
-	Tables    []Table // followed tables, each once, in the order of New; a pattern stands for all that match
-	Savepoint string  // its name, in lower case
+	OnePhase  bool     // XACommit without a prepare before it
+	Unique    bool     // Keeps, Extends and Reshapes with a unique key that is added
+	Tables    []Table  // followed tables, each once, in the order of New; a pattern stands for all that match
+	Columns   []string // Reshapes: their names, in lower case; of one that is renamed both
+	Savepoint string   // its name, in lower case
 	XID       XID
 }
 

@@ -37,6 +37,22 @@ func TestForeignCharacterSets(t *testing.T) {
 	}
 }
 
+// Which column a clause changes may depend on the version of the server, which
+// reads an executable comment or passes over it.
+func TestColumnsInExecutableComments(t *testing.T) {
+	followed := New([]Table{{"d", "t"}}, false)
+	for text, want := range map[string]string{
+		"ALTER TABLE d.t MODIFY /*!99999 c */ a INT":         "changes d.t",
+		"ALTER TABLE d.t DROP COLUMN c /*M!110000 , FORCE*/": "changes d.t",
+		"ALTER TABLE d.t DROP COLUMN /*!80000*/ c /* , a */": "reshapes d.t (c)",
+		"ALTER TABLE d.t ADD c INT /*!80023 INVISIBLE */":    "extends d.t",
+	} {
+		if got := describe(followed.Effect(Statement{Text: []byte(text)})); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestFollowedTables(t *testing.T) {
 	tables := []Table{{"b", "t"}, {"a", "t"}, {"b", "t"}, {"b", "s"}}
 	got := New(tables, false).Effect(Statement{Text: []byte("DROP TABLE b.s, a.t, b.t, a.t")})

@@ -135,6 +135,9 @@ func (h *hits) set(place int) {
 	h.bits[place/64] |= 1 << (place % 64)
 }
 
+// any says whether a table was hit.
+func (h *hits) any() bool { return h.bits != nil || len(h.strangers) > 0 }
+
 func (h *hits) qualified(schema, name token) {
 	var s, n spelling
 	schemaKey, nameKey := h.followed.key(&s, schema), h.followed.key(&n, name)

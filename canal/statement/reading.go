@@ -1,9 +1,6 @@
 package statement
 
-import (
-	"bytes"
-	"slices"
-)
+import "slices"
 
 // Effect tells what a statement does to the followed tables. It takes time in
 // proportion to the text, and no memory unless a followed table is named.
@@ -35,10 +32,15 @@ type reading struct {
 	whole scanner // at the first byte, for a second pass
 	hits  hits
 
-	unique bool // a unique key is added
+	unique  bool     // a unique key is added
+	columns []string // that are changed in the tables hit
+	guarded bool     // some of it stands in executable comments, which a server may not have executed
 }
 
-func (r *reading) advance() { r.tok = r.scanner.next() }
+func (r *reading) advance() {
+	r.tok = r.scanner.next()
+	r.guarded = r.guarded || r.open > 0 && r.tok.kind != end
+}
 
 // accept goes past the keyword if it comes next.
 func (r *reading) accept(keyword string) bool {
@@ -164,7 +166,7 @@ func (r *reading) unreadable() Effect {
 // of is an effect on the tables hit, and none if there are none.
 func (r *reading) of(kind Kind) Effect {
 	if tables := r.hits.tables(); tables != nil {
-		return Effect{Kind: kind, Tables: tables, Unique: r.unique}
+		return Effect{Kind: kind, Tables: tables, Unique: r.unique, Columns: r.columns}
 	}
 	return Effect{Kind: Harmless}
 }
@@ -177,9 +179,5 @@ func (r *reading) savepoint() (string, bool) {
 		return "", false
 	}
 	r.advance()
-	text := t.text
-	if t.kind == quoted {
-		text = undouble(nil, text, t.mark)
-	}
-	return string(bytes.ToLower(text)), true
+	return t.lowerName(), true
 }

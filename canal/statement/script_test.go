@@ -93,6 +93,9 @@ func describe(e Effect) string {
 	for _, table := range e.Tables {
 		parts = append(parts, table.String())
 	}
+	if e.Columns != nil {
+		parts = append(parts, "("+strings.Join(e.Columns, ", ")+")")
+	}
 	if e.Savepoint != "" {
 		parts = append(parts, e.Savepoint)
 	}

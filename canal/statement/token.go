@@ -25,6 +25,16 @@ type token struct {
 
 func (t token) isName() bool { return t.kind == word || t.kind == quoted }
 
+// lowerName returns the name that t stands for in the form that all spellings of
+// it share, where case does not count.
+func (t token) lowerName() string {
+	text := t.text
+	if t.kind == quoted {
+		text = undouble(nil, text, t.mark)
+	}
+	return string(bytes.ToLower(text))
+}
+
 func (t token) isSign(c byte) bool { return t.kind == sign && t.mark == c }
 
 // is reports whether t is the keyword, which must be given in upper case.

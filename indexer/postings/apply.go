@@ -11,26 +11,40 @@ const window = 16
 // that is large for the index, changes of different edges may become visible
 // in another order than theirs.
 func (x *Index) Apply(changes []Change) (added, removed int) {
+	added, removed, err := x.tryApply(changes)
+	x.settle()
+	if err != nil {
+		panic(err)
+	}
+	return added, removed
+}
+
+// tryApply makes the changes up to some for which there is no memory.
+func (x *Index) tryApply(changes []Change) (added, removed int, err error) {
 	if len(changes) >= 4*window && uint64(len(changes)) >= minGroup*(x.live.Load()/maxLeaf) {
 		sorted := slices.Clone(changes)
 		slices.SortStableFunc(sorted, func(a, b Change) int {
 			return compareEdges(Edge{a.Key, a.Value}, Edge{b.Key, b.Value})
 		})
-		added, removed = x.applySorted(sorted)
-	} else {
-		for part := range slices.Chunk(changes, window) {
-			a, r := x.applyWindow(part)
-			added, removed = added+a, removed+r
+		return x.applySorted(sorted)
+	}
+	for part := range slices.Chunk(changes, window) {
+		a, r, err := x.applyWindow(part)
+		added, removed = added+a, removed+r
+		if err != nil {
+			return added, removed, err
 		}
 	}
-	x.settle()
-	return added, removed
+	return added, removed, nil
 }
 
 // applyWindow makes a few changes: it finds their leaves first, then comes to
 // them, which are on the way to the cache by then.
-func (x *Index) applyWindow(changes []Change) (added, removed int) {
+func (x *Index) applyWindow(changes []Change) (added, removed int, err error) {
 	w := &x.w
+	if err := w.provide(len(changes)); err != nil {
+		return 0, 0, err
+	}
 	w.recoding.changes += len(changes)
 	w.lookAhead(changes)
 	form := w.form
@@ -46,7 +60,7 @@ func (x *Index) applyWindow(changes []Change) (added, removed int) {
 		a, r := x.apply(c)
 		added, removed = added+a, removed+r
 	}
-	return added, removed
+	return added, removed, nil
 }
 
 // lookAhead finds the paths of the changes, and asks for their leaves. It goes
@@ -151,8 +165,9 @@ func (w *writer) tally(edges int, fingerprint uint64) {
 }
 
 // applySorted makes changes that are in the order of their edges, those of an
-// edge in their own order: a leaf at a time.
-func (x *Index) applySorted(changes []Change) (added, removed int) {
+// edge in their own order: a leaf at a time, up to some for which there is no
+// memory.
+func (x *Index) applySorted(changes []Change) (added, removed int, err error) {
 	for len(changes) > 0 {
 		w := &x.w
 		w.descend(Edge{changes[0].Key, changes[0].Value})
@@ -165,18 +180,21 @@ func (x *Index) applySorted(changes []Change) (added, removed int) {
 		var a, r int
 		if n < minGroup {
 			n = min(n, window)
-			a, r = x.applyWindow(changes[:n])
+			a, r, err = x.applyWindow(changes[:n])
 		} else {
 			n = min(n, maxGroup)
-			a, r = x.applyGroup(changes[:n])
+			a, r, err = x.applyGroup(changes[:n])
 		}
 		added, removed = added+a, removed+r
+		if err != nil {
+			return added, removed, err
+		}
 		changes = changes[n:]
 		if w.limbo.bytes > maxLimbo {
 			x.settle()
 		}
 	}
-	return added, removed
+	return added, removed, nil
 }
 
 const (
@@ -189,8 +207,11 @@ const (
 
 // applyGroup makes changes in order, all in the reach of the leaf that the
 // writer stands at, by merging them with its edges.
-func (x *Index) applyGroup(changes []Change) (added, removed int) {
+func (x *Index) applyGroup(changes []Change) (added, removed int, err error) {
 	w := &x.w
+	if err := w.provide(len(changes)); err != nil {
+		return 0, 0, err
+	}
 	w.recoding.changes += len(changes)
 	l := w.parse()
 	w.edges = l.appendEdges(w.edges[:0])
@@ -230,7 +251,7 @@ func (x *Index) applyGroup(changes []Change) (added, removed int) {
 	after = append(after, old...)
 	w.after = after
 	if added+removed == 0 {
-		return 0, 0
+		return 0, 0, nil
 	}
 	delta := len(after) - len(w.edges)
 	w.keys += x.keysWithin(after) - x.keysWithin(w.edges)
@@ -241,7 +262,7 @@ func (x *Index) applyGroup(changes []Change) (added, removed int) {
 	w.store(after, size)
 	x.retire()
 	w.tally(delta, sum)
-	return added, removed
+	return added, removed, nil
 }
 
 // sign returns 1 for true and -1 for false.

@@ -1,6 +1,7 @@
 package postings
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
 	"os"
@@ -45,6 +46,11 @@ const (
 	// hugeFrom is the size from which huge pages are asked for; before, they
 	// would waste more than they save.
 	hugeFrom = 16 << 20
+	// sparePages are more than what is done at once takes, but for edges that are
+	// added: a page of every size of block, and some of the usual ones.
+	sparePages = 256
+	// edgesPerPage are fewer than pages have that are filled by a load, at worst.
+	edgesPerPage = 400
 )
 
 // arena hands out blocks of memory outside the Go heap. A page is divided into
@@ -61,6 +67,7 @@ type arena struct {
 	inUse     [maxSlots + 1]int32 // by slots: pages
 	sizes     int                 // how many sizes have pages
 	committed uint64
+	most      uint64 // that can be committed
 	live      uint64 // bytes of all blocks handed out
 
 	dirty  bitset                // pages that got blocks since they were last frozen
@@ -83,7 +90,7 @@ type page struct {
 // newArena returns an arena without blocks.
 func newArena() *arena {
 	// Page 0 stays unused: offset 0 is no block.
-	return &arena{regions: new(regions), pages: make([]page, 1)}
+	return &arena{regions: new(regions), pages: make([]page, 1), most: 1 << offsetBits * unit}
 }
 
 // node returns a block's bytes and slack ones of its neighbours. It is for nodes
@@ -104,7 +111,8 @@ func (a *arena) leaf(r ref) []byte {
 func slotsFor(n int) int     { return min(pageSize/((n+unit-1)/unit*unit), maxSlots) }
 func slotSize(slots int) int { return pageSize / slots &^ (unit - 1) }
 
-// alloc hands out a block and fills it with b, and zeros.
+// alloc hands out a block and fills it with b, and zeros. It panics when there is
+// no memory: see provide.
 func (a *arena) alloc(b []byte) ref {
 	slots := slotsFor(max(len(b), 1))
 	p := a.room(slots)
@@ -257,29 +265,45 @@ func (a *arena) divide(p int32, slots int) {
 func (a *arena) newPage() int32 {
 	for {
 		p := len(a.pages)
-		a.pages = append(a.pages, page{})
 		end := uint64(p+1) * pageSize
-		a.grow(end)
+		if err := a.grow(end + pageSize); err != nil { // the last block is read beyond its end
+			panic(err)
+		}
+		a.pages = append(a.pages, page{})
 		if end < 1<<regionBits || end&(end-1) != 0 {
-			a.grow(end + pageSize) // the last block is read beyond its end
 			return int32(p)
 		} // the last page of a region stays unused: nothing is beyond it
 	}
 }
 
-// grow commits memory up to the offset. There is no going on without it, as
-// there is none when the Go heap cannot grow.
-func (a *arena) grow(to uint64) {
+// provide makes sure that so many pages can be had. Who changes something asks for
+// them before, so that nothing is left half done when there is no memory.
+func (a *arena) provide(pages int) error {
+	if a.file == nil { // else some of the empty ones may be lost
+		pages = max(pages-len(a.empty), 0)
+	}
+	return a.grow(uint64(len(a.pages)+pages+2) * pageSize) // the last of a region, and one beyond
+}
+
+// grow commits memory up to the offset.
+func (a *arena) grow(to uint64) error {
+	if to > a.most {
+		return errFull
+	}
 	for a.committed < to {
-		if a.committed >= 1<<offsetBits*unit {
-			panic("postings: index is full")
-		}
 		if err := a.commit(a.committed, growStep, a.committed >= hugeFrom); err != nil {
-			panic(fmt.Sprintf("postings: out of memory: %v", err))
+			return fmt.Errorf("%w; %s", err, moreMemory)
 		}
 		a.committed += growStep
 	}
+	return nil
 }
+
+// errFull says that refs reach no further.
+var errFull = errors.New("postings: an index is full at 16 TiB: make several relations of its table, each with a part of the rows")
+
+// moreMemory is what helps where the system gives no more.
+const moreMemory = "let the process have more: by its container or service, ulimit -v and -d, vm.overcommit_memory, vm.max_map_count"
 
 // link puts the page at the head of those of its size that blocks are taken
 // from, if it is not among them.

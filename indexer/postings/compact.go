@@ -24,7 +24,7 @@ func (x *Index) compact() {
 	if a.frozen != nil {
 		return // blocks of frozen pages are freed, and nothing is won
 	}
-	if !a.loose() {
+	if !a.loose() || a.provide(sparePages) != nil {
 		return
 	}
 	for moves := 0; moves < movesPerStep; {

@@ -183,8 +183,8 @@ func (ds *dictionaries) read(b []byte, e *epochs) (rest []byte, err error) {
 		if n == 0 || n > bucketSize || int(sorted) > n || i > 0 && low <= last || len(b) < packed {
 			return nil, fmt.Errorf("%w: dictionary has no right bucket after id %d", ErrDamaged, last)
 		}
-		if !d.addBlock(low, n, sorted, used, b[:packed]) {
-			return nil, fmt.Errorf("no memory for a dictionary of %d buckets", buckets)
+		if err := d.addBlock(low, n, sorted, used, b[:packed]); err != nil {
+			return nil, fmt.Errorf("read a dictionary of %d buckets: %w", buckets, err)
 		}
 		b, last = b[packed:], low
 	}

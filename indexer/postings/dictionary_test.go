@@ -12,38 +12,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-// checkDictionary checks what must hold of a dictionary's form.
+// checkDictionary fails when something of the dictionary is not as it must be.
 func checkDictionary(t interface {
 	Helper()
 	Fatalf(string, ...any)
 }, d *dictionary) {
 	t.Helper()
-	var ids, bytes uint64
-	seen := map[uint64]bool{}
-	for i := range int(d.buckets.Load()) {
-		b := d.bucket(i)
-		if i > 0 && b.low <= d.bucket(i-1).low || b.len() == 0 || b.len() > bucketSize {
-			t.Fatalf("bucket %d of %d ids begins at %d", i, b.len(), b.low)
-		}
-		bytes += uint64(b.block.size())
-		for place := range b.len() {
-			code := uint64(i)<<bucketBits | uint64(place)
-			id := d.id(code)
-			if held, ok := d.held(id); !ok || held != code {
-				t.Fatalf("code %d is of id %d, which has %d %t", code, id, held, ok)
-			}
-			if seen[id] {
-				t.Fatalf("id %d is there twice", id)
-			}
-			seen[id] = true
-			ids++
-		}
-	}
-	if ids != d.ids {
-		t.Fatalf("dictionary has %d ids, says %d", ids, d.ids)
-	}
-	if bytes += d.limbo.bytes; bytes != d.blocks.live {
-		t.Fatalf("blocks take %d bytes, arena says %d", bytes, d.blocks.live)
+	if err := d.walk(); err != nil {
+		t.Fatalf("walk: %v", err)
 	}
 }
 
@@ -67,8 +43,8 @@ func TestDictionaryKeepsItsCodes(t *testing.T) {
 		}
 		slices.Sort(ids)
 		for part := range slices.Chunk(slices.Compact(ids), builtPlaces) {
-			if !d.appendBucket(part) {
-				t.Fatal("no room for a bucket")
+			if err := d.appendBucket(part); err != nil {
+				t.Fatal(err)
 			}
 		}
 		d.built = d.ids
@@ -251,8 +227,8 @@ func TestFrozenBucketHasItsOwnMask(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.drop()
-	if !d.appendBucket([]uint64{1 << 20}) {
-		t.Fatal("no room for a bucket")
+	if err := d.appendBucket([]uint64{1 << 20}); err != nil {
+		t.Fatal(err)
 	}
 	d.built = d.ids
 	frozen := d.freeze()

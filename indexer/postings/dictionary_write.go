@@ -2,6 +2,8 @@ package postings
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"math/bits"
 )
 
@@ -19,7 +21,7 @@ func (d *dictionary) place(id uint64) (uint64, bool) {
 	if ok {
 		*recent = coded{id, held + 1}
 	}
-	if held >= codeEnd {
+	if !ok || held >= codeEnd {
 		d.missed++
 	}
 	return held, ok
@@ -36,29 +38,35 @@ func (d *dictionary) add(id uint64) (uint64, bool) {
 	i := d.bucketOf(id)
 	b := d.bucket(i)
 	last := i == int(d.buckets.Load())-1
-	if last && id > d.top && b.len() >= lastPlaces {
-		if d.appendBucket([]uint64{id}) {
-			return uint64(i+1) << bucketBits, true
-		}
+	if last && id > d.top && b.len() >= lastPlaces && d.appendBucket([]uint64{id}) == nil {
+		return uint64(i+1) << bucketBits, true
 	}
 	if b.len() == bucketSize {
 		d.top = max(d.top, id) // or a bucket to come could begin before it
 		return id + codeEnd, id+codeEnd >= codeEnd
+	}
+	place, ok := d.addTo(i, b, id)
+	if !ok {
+		return 0, false
 	}
 	if !last {
 		d.late++
 	}
 	d.ids++
 	d.top = max(d.top, id)
-	return uint64(i)<<bucketBits | uint64(d.addTo(i, b, id)), true
+	return uint64(i)<<bucketBits | uint64(place), true
 }
 
-// addTo adds the id to the bucket, which has room, and returns its place.
-func (d *dictionary) addTo(i int, b bucket, id uint64) int {
+// addTo adds the id to the bucket, which has room, and returns its place, or false
+// when there is no memory.
+func (d *dictionary) addTo(i int, b bucket, id uint64) (place int, ok bool) {
 	n, difference := b.len(), id-b.low
 	block := d.blocks.node(b.block)
 	used := bitsUsed(block)
 	if difference&^used != 0 || blockLen(n+1, b.width()) > b.block.size() {
+		if d.blocks.provide(1) != nil {
+			return 0, false
+		}
 		used |= difference
 		room := min(n+n/8+2, bucketSize)
 		d.limbo.put(b.block, d.epochs.now.Load())
@@ -71,7 +79,7 @@ func (d *dictionary) addTo(i int, b bucket, id uint64) int {
 	}
 	put(block, width, n, v)
 	d.setBlock(i, b.with(b.block, n+1, width))
-	return n
+	return n, true
 }
 
 // copyBlock copies the bucket's block to one of another mask, with room for so
@@ -109,8 +117,8 @@ func put(block []byte, width, place int, v uint64) {
 }
 
 // appendBucket adds a bucket at the end with the ids, which ascend and are
-// above all others. It returns false when the table is full.
-func (d *dictionary) appendBucket(ids []uint64) bool {
+// above all others. Its error is errManyIDs when the table is full.
+func (d *dictionary) appendBucket(ids []uint64) error {
 	low := ids[0]
 	if d.buckets.Load() > 0 {
 		low = roundDown(low, d.top)
@@ -125,35 +133,46 @@ func (d *dictionary) appendBucket(ids []uint64) bool {
 		put(buf[:], width, place, squeeze(id-low, used))
 	}
 	packed := buf[blockHeader:blockLen(len(ids), width)]
-	if !d.addBlock(low, len(ids), byte(len(ids)), used, packed) {
-		return false
+	if err := d.addBlock(low, len(ids), byte(len(ids)), used, packed); err != nil {
+		return err
 	}
 	d.top = ids[len(ids)-1]
-	return true
+	return nil
 }
 
+// errManyIDs says that a dictionary has no place for more ids: it has for five
+// billion.
+var errManyIDs = errors.New("postings: more ids than can have codes: the others take 8 bytes")
+
 // addBlock adds a bucket at the end with n ids, which are packed as in a block.
-// It returns false when the table is full.
-func (d *dictionary) addBlock(low uint64, n int, sorted byte, used uint64, packed []byte) bool {
+// Its error is errManyIDs when the table is full.
+func (d *dictionary) addBlock(low uint64, n int, sorted byte, used uint64, packed []byte) error {
 	i := uint64(d.buckets.Load())
-	if end := (i + 1) * bucketBytes; end > d.committed {
-		if end > d.table.size || d.table.commit(d.committed, tableStep, false) != nil {
-			return false
+	end := (i + 1) * bucketBytes
+	if end > d.table.size {
+		return errManyIDs
+	}
+	if end > d.committed {
+		if err := d.table.commit(d.committed, tableStep, false); err != nil {
+			return fmt.Errorf("%w; %s", err, moreMemory)
 		}
 		d.committed += tableStep
+	}
+	if err := d.blocks.provide(1); err != nil {
+		return err
 	}
 	var buf [maxBlockLen]byte
 	buf[0] = sorted
 	binary.LittleEndian.PutUint32(buf[1:], uint32(i))
 	binary.LittleEndian.PutUint64(buf[5:], used)
-	end := blockHeader + copy(buf[blockHeader:], packed)
-	b := bucket{low: low}.with(d.blocks.alloc(buf[:end]), n, widthOf(used))
+	block := buf[:blockHeader+copy(buf[blockHeader:], packed)]
+	b := bucket{low: low}.with(d.blocks.alloc(block), n, widthOf(used))
 	record := d.table.bytes(i*bucketBytes, bucketBytes)
 	binary.LittleEndian.PutUint64(record, b.low)
 	binary.LittleEndian.PutUint64(record[8:], uint64(b.block))
 	d.buckets.Store(int64(i + 1))
 	d.ids += uint64(n)
-	return true
+	return nil
 }
 
 // roundDown returns the number above floor, and at most id, that ends with most
@@ -200,6 +219,9 @@ func (d *dictionary) sizes() (held, live uint64) {
 // leave gaps as they grow.
 func (d *dictionary) compact() {
 	a := d.blocks
+	if !a.loose() || a.provide(sparePages) != nil {
+		return
+	}
 	for moves := 0; moves < movesPerStep && a.loose(); {
 		p := a.sparse(&d.hand)
 		if p == 0 {

@@ -209,64 +209,14 @@ func replaceBoth(t *rapid.T, x *Index, m *plain, rng *rand.Rand, next func() Edg
 	}
 }
 
-// checkTree walks over the whole tree and checks what must hold of its form.
+// checkTree fails when something of the index is not as it must be.
 func checkTree(t interface {
 	Helper()
 	Fatalf(string, ...any)
 }, x *Index) {
 	t.Helper()
-	a := x.w.t.arena
-	var bytes uint64
-	var walk func(r ref, level int, in reach) uint64
-	walk = func(r ref, level int, in reach) uint64 {
-		b := a.node(r)
-		bytes += uint64(r.size())
-		if !isInner(b) {
-			if level > 0 {
-				t.Fatalf("leaf at level %d", level)
-			}
-			var l leaf
-			x.w.t.parse(&l, b)
-			edges := l.appendEdges(nil)
-			for i, e := range edges {
-				if i > 0 && !edges[i-1].less(e) || e.less(in.from) || in.hasTo && !e.less(in.to) {
-					t.Fatalf("edge %v after %v in a leaf of %v", e, edges[max(i-1, 0)], in)
-				}
-			}
-			if len(edges) != int(r.edges()) || len(edges) == 0 && r != ref(x.w.t.root.Load()) {
-				t.Fatalf("ref says %d edges, leaf has %d", r.edges(), len(edges))
-			}
-			return uint64(len(edges))
-		}
-		n := parseInner(b)
-		if level >= 0 && n.level != level {
-			t.Fatalf("node of level %d at level %d", n.level, level)
-		}
-		var sum uint64
-		for i := range n.n {
-			part := in
-			n.narrow(&part, i)
-			if part.hasTo && !part.from.less(part.to) {
-				t.Fatalf("child %d reaches from %v to %v", i, part.from, part.to)
-			}
-			edges := walk(n.child(i), n.level-1, part)
-			if edges != n.count(i) {
-				t.Fatalf("child %d of level %d counts %d, has %d", i, n.level, n.count(i), edges)
-			}
-			sum += edges
-		}
-		return sum
-	}
-	if got := walk(ref(x.w.t.root.Load()), -1, reach{}); got != x.Stats().Edges {
-		t.Fatalf("tree has %d edges, want %d", got, x.Stats().Edges)
-	}
-	if bytes += x.w.limbo.bytes; bytes != a.live {
-		t.Fatalf("nodes take %d bytes, arena says %d", bytes, a.live)
-	}
-	for i := range x.w.t.dicts {
-		if d := x.w.t.dicts[i].Load(); d != nil {
-			checkDictionary(t, d)
-		}
+	if err := x.walk(); err != nil {
+		t.Fatalf("walk: %v", err)
 	}
 }
 

@@ -23,17 +23,32 @@ func (x *Index) Load(batch int) *Loader {
 
 // Add adds an edge; it is to be seen after Flush or Close at the latest.
 func (l *Loader) Add(key, value uint64) {
+	if err := l.add(key, value); err != nil {
+		panic(err)
+	}
+}
+
+// add is Add, and returns an error when there is no memory.
+func (l *Loader) add(key, value uint64) error {
 	e := Edge{key, value}
 	if n := len(l.edges); n > 0 && e.less(l.edges[n-1]) {
 		l.sorted = false
 	}
 	if l.edges = append(l.edges, e); len(l.edges) == cap(l.edges) {
-		l.Flush()
+		return l.flush()
 	}
+	return nil
 }
 
 // Flush puts the edges collected into the index.
 func (l *Loader) Flush() {
+	if err := l.flush(); err != nil {
+		panic(err)
+	}
+}
+
+// flush is Flush, and returns an error when there is no memory.
+func (l *Loader) flush() error {
 	if !l.sorted {
 		l.spare = sortEdges(l.edges, l.spare)
 	}
@@ -44,12 +59,17 @@ func (l *Loader) Flush() {
 		for _, e := range rest[:n] {
 			l.changes = append(l.changes, Change{e.Key, e.Value, Add})
 		}
-		added, _ := l.x.applySorted(l.changes)
+		added, _, err := l.x.applySorted(l.changes)
 		l.added += added
+		if err != nil {
+			l.x.settle()
+			return err
+		}
 		rest = rest[n:]
 	}
 	l.edges, l.sorted = l.edges[:0], true
 	l.x.settle()
+	return nil
 }
 
 // Close flushes and returns how many edges came that were not there.

@@ -46,11 +46,11 @@ func (rs *regions) bytes(off uint64, n int) []byte {
 }
 
 // commit makes n bytes from off on usable, all in one region, which it reserves
-// when they are its first.
+// when they are its first. If it fails it may be called again.
 func (rs *regions) commit(off, n uint64, huge bool) error {
 	i, at := locate(off)
 	r := &rs[i]
-	if at == 0 {
+	if r.mem.size == 0 {
 		size := max(off, 1<<regionBits)
 		if uint64(uintptr(size)) != size {
 			return fmt.Errorf("reserve %d bytes of address space: more than the machine has", size)

@@ -33,8 +33,9 @@ type opener struct {
 	a       *arena
 	slots   int // those up to the last that is named: what follows may be cut off
 	image   image
-	dicts   []byte // of the tree, to be read
-	oldTops bool   // their tops may be too low
+	dicts   []byte            // of the tree, to be read
+	oldTops bool              // their tops may be too low
+	nodes   [maxSlots + 1]int // inner ones, by the slots of their pages
 }
 
 // treeSums is what a tree tells about itself.
@@ -161,6 +162,7 @@ func (o *opener) claimNode(b []byte, level int) (rest []byte, err error) {
 		return nil, err
 	}
 	rest = b[x.size():]
+	o.nodes[slotsFor(x.size())]++
 	for i := range x.n {
 		if x.level > 1 {
 			if rest, err = o.claimNode(rest, x.level-1); err != nil {
@@ -216,7 +218,9 @@ func (o *opener) claim(r ref) error {
 // showPages makes the pages show the slots of the file: mapped, or read.
 func (o *opener) showPages() error {
 	a := o.a
-	a.grow(uint64(len(a.pages)+1) * pageSize)
+	if err := a.provide(o.nodePages()); err != nil {
+		return fmt.Errorf("memory for a tree of %d pages: %w", o.slots, err)
+	}
 	err := a.mapFile(o.file.file, uint64(o.slots)*pageSize)
 	if err == nil {
 		o.file.mapped, a.file = o.slots, o.file
@@ -238,6 +242,16 @@ func (o *opener) showPages() error {
 		}
 	}
 	return nil
+}
+
+// nodePages returns how many pages the inner nodes take.
+func (o *opener) nodePages() (pages int) {
+	for slots, n := range o.nodes {
+		if n > 0 {
+			pages += (n + slots - 1) / slots
+		}
+	}
+	return pages
 }
 
 // plant puts the inner node that b begins with, and those below it, into new

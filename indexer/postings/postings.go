@@ -12,6 +12,7 @@
 package postings
 
 import (
+	"fmt"
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
@@ -63,6 +64,7 @@ type Index struct {
 	edges       atomic.Uint64
 	fingerprint atomic.Uint64
 	bytes, live atomic.Uint64 // of the arena, as of the last change
+	hindrance   atomic.Pointer[error]
 	w           writer
 	dropped     []dropped // trees that were cleared and may still be looked at
 }
@@ -75,10 +77,13 @@ type dropped struct {
 }
 
 // New returns an empty index. Its memory goes back to the system when it is
-// collected.
+// collected. It panics if there is none to begin with, as do changes for which
+// there is no more: with an error that says what helps. The index is whole then.
 func New() *Index {
 	x := newIndex()
-	x.plant()
+	if err := x.plant(); err != nil {
+		panic(err)
+	}
 	return x
 }
 
@@ -92,24 +97,33 @@ func newIndex() *Index {
 }
 
 // plant gives the index an empty tree.
-func (x *Index) plant() {
-	t := newTree(newArena())
+func (x *Index) plant() error {
+	a := newArena()
+	if err := a.provide(1); err != nil {
+		a.release()
+		return fmt.Errorf("postings: no memory for another index: %w", err)
+	}
+	t := newTree(a)
 	x.w.t = t
 	t.root.Store(uint64(x.w.emptyLeaf().ref))
 	x.tree.Store(t)
 	x.measure()
+	return nil
 }
 
 // Clear removes every edge.
 func (x *Index) Clear() {
 	old := x.tree.Load()
-	x.plant()
+	if err := x.plant(); err != nil {
+		panic(err)
+	}
 	x.keys.Store(0)
 	x.edges.Store(0)
 	x.fingerprint.Store(0)
 	x.w.limbo = limbo{} // its blocks go with their arena
 	x.dropped = append(x.dropped, dropped{old, x.w.recoding.loose(), x.epochs.now.Load()})
 	x.w.recoding.stop()
+	x.hindrance.Store(nil)
 	x.w.enc.dict = nil
 	x.reclaim()
 }
@@ -123,6 +137,16 @@ func (x *Index) Fingerprint() uint64 { return x.fingerprint.Load() }
 // Stats returns the sizes of the index.
 func (x *Index) Stats() Stats {
 	return Stats{Keys: x.keys.Load(), Edges: x.edges.Load(), Bytes: x.bytes.Load(), Live: x.live.Load()}
+}
+
+// Hindrance returns why the index takes more memory than it could, or nil: ids that
+// are far apart wait for memory to be turned into codes, or there are more than can
+// be. It goes on as soon as that can be, or when it is half or twice as large.
+func (x *Index) Hindrance() error {
+	if why := x.hindrance.Load(); why != nil {
+		return *why
+	}
+	return nil
 }
 
 // hash returns xxhash64 of the edge's sixteen little-endian bytes.

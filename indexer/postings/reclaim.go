@@ -16,6 +16,9 @@ const (
 func (x *Index) retire() {
 	w := &x.w
 	now := x.epochs.now.Load()
+	if checking {
+		w.replaced += len(w.dead)
+	}
 	for _, r := range w.dead {
 		w.limbo.put(r, now)
 	}
@@ -61,6 +64,9 @@ func (x *Index) settle() {
 	x.w.t.arena.thaw()
 	if len(x.dropped) > 0 || x.w.limbo.bytes > 0 && x.w.limbo.bytes >= x.live.Load()/64 {
 		x.reclaim()
+	}
+	if checking {
+		x.checkNowAndThen()
 	}
 	x.recode()
 	x.compact()

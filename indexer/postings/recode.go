@@ -14,6 +14,10 @@ type recoding struct {
 	changes int    // since the last step
 	edges   uint64 // when it was last decided
 
+	// Where it was given up, it is not begun again before edges are half or twice
+	// as many.
+	givenUp uint64 // edges then; 0 if it was not
+
 	sample  idSample
 	reading reader
 	next    *dictionary // being built
@@ -58,8 +62,10 @@ const (
 	// edgesPerChange are the edges that are looked at for each change: all of
 	// the index, three times, while it changes by a fifth of its size.
 	edgesPerChange = 16
-	// rewriteStep are the edges of leaves that are rewritten together.
-	rewriteStep = 2048
+	// rewriteStep are the edges of leaves that are rewritten together, and a few
+	// more than maxRewritten they never are.
+	rewriteStep  = 2048
+	maxRewritten = rewriteStep + 8*maxLeaf/2
 	// wideEdge are the bytes an edge takes at least if its ids are far apart.
 	// The nodes say how much it is, so that other indexes pay nothing.
 	wideEdge = 4
@@ -99,9 +105,11 @@ func (x *Index) recode() {
 		switch r.stage {
 		case resting:
 			edges := x.edges.Load() + uint64(x.w.count)
-			if edges < r.policy.minEdges && x.w.enc.dict == nil || !r.policy.due(x, edges) {
+			if edges < r.policy.minEdges && x.w.enc.dict == nil || r.rests(edges) || !r.policy.due(x, edges) {
 				return
 			}
+			r.givenUp = 0
+			x.hinder(nil)
 			r.edges, r.sample = edges, newSample()
 			r.stage, r.from = sampling, Edge{}
 		case sampling:
@@ -113,6 +121,10 @@ func (x *Index) recode() {
 		case building:
 			budget -= x.buildNext()
 		case rewriting:
+			if err := x.w.provide(maxRewritten); err != nil {
+				x.hinder(err)
+				return // leaves may be of any form, and there may be memory later
+			}
 			budget -= x.rewrite()
 		case retiring, dropping:
 			was := r.stage
@@ -123,13 +135,49 @@ func (x *Index) recode() {
 	}
 }
 
+// rests reports whether a recoding that was given up is not to be begun again.
+func (r *recoding) rests(edges uint64) bool {
+	return r.givenUp > 0 && edges > r.givenUp/2 && edges < 2*r.givenUp
+}
+
+// hinder tells what Hindrance returns.
+func (x *Index) hinder(why error) {
+	if why == nil {
+		x.hindrance.Store(nil)
+	} else {
+		x.hindrance.Store(&why)
+	}
+}
+
+// giveUp ends a recoding for which something is wanting. Leaves stay as they are.
+func (x *Index) giveUp(why error) {
+	r := &x.w.recoding
+	if r.next != nil {
+		r.next.drop() // nobody has seen it
+		r.next = nil
+	}
+	r.reading.end()
+	r.stage = resting
+	x.rest(why)
+}
+
+// rest keeps the recoding that is going on from being followed by another one soon.
+func (x *Index) rest(why error) {
+	x.w.recoding.givenUp = max(x.w.recoding.edges, 1)
+	x.hinder(why)
+}
+
 // decide has seen a sample of the ids.
 func (x *Index) decide() {
 	r, d := &x.w.recoding, x.w.enc.dict
 	ids, spacing := r.sample.count(), r.sample.spacing()
 	r.sample = idSample{}
 	if ids > 0 && r.edges >= r.policy.minEdges && r.policy.pays(r.edges, ids, spacing) {
-		r.reading = newReader(d)
+		var err error
+		if r.reading, err = newReader(d); err != nil {
+			x.giveUp(err)
+			return
+		}
 		r.stage, r.from = reading, Edge{}
 		return
 	}
@@ -146,13 +194,12 @@ func (r *recoding) begin(x *Index) {
 	if d := x.w.enc.dict; d != nil && d.form == formA {
 		f = formB
 	}
-	var err error
-	if r.next, err = newDictionary(f, &x.epochs); err != nil {
-		r.next, r.stage = nil, resting // there is no address space for it
-		r.reading.end()
+	next, err := newDictionary(f, &x.epochs)
+	if err != nil {
+		x.giveUp(err)
 		return
 	}
-	r.stage = building
+	r.next, r.stage = next, building
 }
 
 // buildNext adds a bucket to the next dictionary, and returns how many ids it
@@ -162,10 +209,18 @@ func (x *Index) buildNext() int {
 	page := Page{Limit: builtPlaces, After: r.last, HasAfter: r.next.ids > 0}
 	var buf [builtPlaces]uint64
 	ids := r.reading.ids.AppendValues(buf[:0], 0, page)
-	if len(ids) > 0 && r.next.appendBucket(ids) {
-		r.last = ids[len(ids)-1]
-		return len(ids)
-	} // all are in, or those that are not will be held as they are
+	if len(ids) > 0 {
+		switch err := r.next.appendBucket(ids); err {
+		case nil:
+			r.last = ids[len(ids)-1]
+			return len(ids)
+		case errManyIDs:
+			x.rest(err) // those that are not in will be held as they are
+		default:
+			x.giveUp(err)
+			return builtPlaces
+		}
+	}
 	r.next.built = r.next.ids
 	r.reading.end()
 	if r.next.ids == 0 {
@@ -235,6 +290,9 @@ func (x *Index) rewrite() int {
 func (x *Index) endRewriting() {
 	r := &x.w.recoding
 	r.stage, r.retired = retiring, x.epochs.now.Load()
+	if r.givenUp == 0 {
+		x.hinder(nil) // it had to wait
+	}
 }
 
 // freeOld gives the old dictionary's memory back, in two steps. Who looks at a

@@ -64,33 +64,37 @@ type reader struct {
 	seen   []uint64 // some of these: most that come again are left out
 	used   []uint64 // bit c: code c of the present dictionary is one of a leaf
 	bucket int      // of the present dictionary: those before it are joined
+	err    error    // why ids are missing
 }
 
 const seenIDs = 1 << 15
 
 // newReader returns a reader for an index with the dictionary, which may be nil.
-func newReader(d *dictionary) reader {
-	r := reader{ids: New(), seen: make([]uint64, seenIDs)}
+func newReader(d *dictionary) (reader, error) {
+	r := reader{ids: newIndex(), seen: make([]uint64, seenIDs)}
 	r.ids.w.recoding.policy.off = true
+	if err := r.ids.plant(); err != nil {
+		return reader{}, err
+	}
 	r.loader = r.ids.Load(1 << 15)
 	r.seen[0] = 1 // 0 would be there, and the place of 1 is another
 	if d != nil {
 		r.used = make([]uint64, d.buckets.Load()*bucketSize/64)
 	}
-	return r
+	return r, nil
 }
 
 func (r *reader) add(id uint64) {
-	if seen := &r.seen[id*0x9e3779b97f4a7c15>>(64-15)]; *seen != id {
+	if seen := &r.seen[id*0x9e3779b97f4a7c15>>(64-15)]; *seen != id && r.err == nil {
 		*seen = id
-		r.loader.Add(0, id)
+		r.err = r.loader.add(0, id)
 	}
 }
 
 // end gives the memory back.
 func (r *reader) end() {
 	if r.ids != nil {
-		r.ids.Clear()
+		r.ids.w.t.drop() // nobody else has seen it
 	}
 	*r = reader{}
 }
@@ -146,7 +150,10 @@ func (x *Index) readIDs() int {
 		}
 		n += len(values)
 	})
-	if !more {
+	switch {
+	case r.err != nil:
+		x.giveUp(r.err)
+	case !more:
 		x.w.recoding.stage = joining
 	}
 	return n
@@ -157,8 +164,11 @@ func (x *Index) readIDs() int {
 func (x *Index) joinIDs() int {
 	r, d := &x.w.recoding.reading, x.w.enc.dict
 	if r.bucket*bucketSize/64 == len(r.used) {
-		r.loader.Close()
-		x.w.recoding.begin(x)
+		if err := r.loader.flush(); err != nil {
+			x.giveUp(err)
+		} else {
+			x.w.recoding.begin(x)
+		}
 		return 1
 	}
 	var buf [bucketSize]uint64
@@ -170,7 +180,10 @@ func (x *Index) joinIDs() int {
 	}
 	d.decode(ids)
 	for _, id := range ids {
-		r.loader.Add(0, id)
+		if err := r.loader.add(0, id); err != nil {
+			x.giveUp(err)
+			return len(ids)
+		}
 	}
 	r.bucket++
 	return len(ids) + 1 // many buckets may have no ids in use

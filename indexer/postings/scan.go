@@ -232,8 +232,11 @@ func (r *Replacement) change(e Edge, op Op) {
 
 // flush makes the changes found. The edges in old stay as they are.
 func (r *Replacement) flush() {
-	added, removed := r.x.applySorted(r.changes)
+	added, removed, err := r.x.applySorted(r.changes)
 	r.added, r.removed = r.added+added, r.removed+removed
 	r.changes = r.changes[:0]
 	r.x.settle()
+	if err != nil {
+		panic(err)
+	}
 }

@@ -1,6 +1,9 @@
 package postings
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // writer is the state of the one goroutine that changes an index: where it
 // stands in the tree, and the memory that it uses again and again.
@@ -21,6 +24,7 @@ type writer struct {
 	count    int64
 	sum      uint64
 	recoding recoding
+	replaced int    // nodes, since the last walk
 	fill     uint64 // state of the random numbers by which bulk loads vary leaves
 }
 
@@ -40,6 +44,15 @@ const (
 	// minChildren is the number below which an inner node is joined.
 	minChildren = maxChildren / 4
 )
+
+// provide makes sure that there is memory for so many edges more, all of one leaf,
+// or of some leaves that have no more.
+func (w *writer) provide(edges int) error {
+	if err := w.t.arena.provide(sparePages + edges/edgesPerPage); err != nil {
+		return fmt.Errorf("postings: no memory for more in an index of %d MiB: %w", w.t.arena.held()>>20, err)
+	}
+	return nil
+}
 
 // descend goes to the leaf in whose range the edge is.
 func (w *writer) descend(e Edge) {
