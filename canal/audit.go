@@ -105,8 +105,12 @@ func (f *Follower) auditNext(ctx context.Context) error {
 		f.audits.active = a
 		f.logger.Debug("audit begins", "relations", len(f.o.Relations))
 	}
-	for len(a.todo) > 0 && (!f.auditable(a.todo[0]) || a.scan != nil && a.scan.over) {
-		f.leaveAudit(!f.auditable(a.todo[0]) || !a.scan.done || a.scan.partly)
+	for len(a.todo) > 0 {
+		s, equal := a.scan, f.auditable(a.todo[0])
+		if equal && (s == nil || !s.over) {
+			break
+		}
+		f.leaveAudit(!equal || !s.done || s.partly)
 	}
 	if len(a.todo) == 0 {
 		f.endAudit(a)
@@ -175,9 +179,6 @@ func (f *Follower) awaitAudit(ctx context.Context, t *table) error {
 // auditFailed tries again later, or gives the relation up.
 func (f *Follower) auditFailed(a *audit, err error) {
 	r := a.todo[0]
-	f.rescans.close() // perhaps it is the connection
-	f.audits.rows = minPart
-	a.failures++
 	if _, refused := errors.AsType[*refusal](err); refused {
 		if !f.audits.told[r.id] {
 			f.logger.Warn("relation cannot be audited", "relation", r.Name, "table", r.pattern().String(), "reason", err)
@@ -186,7 +187,9 @@ func (f *Follower) auditFailed(a *audit, err error) {
 		f.leaveAudit(true)
 		return
 	}
-	if a.failures == maxAuditFailures {
+	f.rescans.close() // perhaps it is the connection
+	f.audits.rows = minPart
+	if a.failures++; a.failures == maxAuditFailures {
 		f.logger.Warn("relation is left out of the audit", "relation", r.Name, "table", r.pattern().String(), "error", err)
 		f.leaveAudit(true)
 		return
@@ -203,6 +206,7 @@ func (f *Follower) leaveAudit(leftOut bool) {
 		a.LeftOut = append(a.LeftOut, r.Name)
 	}
 	a.todo, a.scan, a.failures = a.todo[1:], nil, 0
+	f.audits.retry.Reset()
 }
 
 func (f *Follower) endAudit(a *audit) {

@@ -1,12 +1,16 @@
 package canal
 
 import (
+	"context"
 	"database/sql"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/kithdb/kith/canal/gtid"
+	"github.com/kithdb/kith/canal/sandbox"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -125,6 +129,37 @@ func TestPartIsReadAgainAfterRowsOverLevels(t *testing.T) {
 	if again != maxRepeated+1 || !s.partly || len(f.repairs) > 0 {
 		t.Errorf("after %d parts it is left out: %t, with repairs %v; want %d, true and none", again, s.partly, f.repairs, maxRepeated+1)
 	}
+}
+
+// TestAuditOfRows: what an audit costs the source is told by the rows that it reads,
+// though none passes the filter, and there is no connection when it has ended.
+func TestAuditOfRows(t *testing.T) {
+	eachServer(t, func(t *testing.T, ctx context.Context, source *sandbox.Server) {
+		run(t, ctx, source.DB(), "CREATE DATABASE s", "CREATE TABLE s.t (a INT, b INT, x INT DEFAULT 0, PRIMARY KEY (a, b))")
+		grantReading(t, ctx, source, "s")
+		for a := range 30 {
+			run(t, ctx, source.DB(), fmt.Sprintf("INSERT INTO s.t (a, b) VALUES (%d, 1), (%[1]d, 2)", a))
+		}
+		f := newFollowerOf(t, ctx, source, Relation{Name: "r", Schema: "s", Table: "t", Key: "a", Value: "b", Where: "x == 1"})
+		f.o.Index, f.audits.rate = liveIndex(), 50
+		f.assembler.follows[0].state, f.assembler.follows[0].due = indexer.Live, false
+		f.tracker.Set(gtid.Position{Kind: f.server.kind})
+		for _, want := range []time.Duration{0, time.Second, time.Second / 5} { // to begin; 50 rows, and 10
+			began := time.Now()
+			if err := f.auditNext(ctx); err != nil || f.audits.active == nil {
+				t.Fatalf("audit %+v, error %v, want one that goes on", f.audits.active, err)
+			}
+			if f.audits.due.Before(began.Add(want)) || f.audits.due.After(time.Now().Add(want)) {
+				t.Errorf("the next part is due %v after this one, want %v", f.audits.due.Sub(began), want)
+			}
+		}
+		if err := f.auditNext(ctx); err != nil || f.audits.active != nil || f.rescans.conn != nil {
+			t.Errorf("audit %+v with connection %v, error %v; want that all has ended", f.audits.active, f.rescans.conn, err)
+		}
+		if a := f.Status().LastAudit; a == nil || a.Edges > 0 || a.Drift > 0 || len(a.LeftOut) > 0 {
+			t.Errorf("the audit found %+v, want that there is no edge, and all was compared", a)
+		}
+	})
 }
 
 // liveIndex returns the index of reviewFollower's relation, which is live.
