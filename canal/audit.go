@@ -37,10 +37,11 @@ import (
 // is the same, and is in one part alone.
 //
 // Foreign keys change edges that no change names. They clear the suspects that have
-// one of their ids, and what follows over several levels clears all of the relation.
+// one of their ids. What follows over several levels clears all of the relation, so
+// that their part is read again.
 type audits struct {
 	interval time.Duration // between two; 0 is for none
-	rate     int           // edges that are compared in a second at most
+	rate     int           // rows that are read, or edges that are looked at, in a second at most
 	due      time.Time     // the next one, or the next part of the one that runs
 	active   *audit
 	rows     int // of a part
@@ -233,7 +234,8 @@ func (f *Follower) judgeSuspects(ctx context.Context) {
 	s := a.scan
 	if !f.auditable(s.relation) {
 		s.forget()
-		return // it is left out
+		s.over, s.partly = true, true
+		return
 	}
 	if len(s.suspects) > 0 {
 		missed, err := f.missesLate(ctx)
@@ -276,6 +278,8 @@ func (f *Follower) repairDrift(r *follow, drifted map[indexer.Edge]uint64) {
 			missing++
 		case is > should:
 			more++
+		default:
+			continue
 		}
 		if len(examples) < most {
 			examples = append(examples, fmt.Sprintf("%d -> %d (rows %d, here %d)", e.Key, e.Value, should, is))
