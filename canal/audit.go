@@ -75,8 +75,9 @@ const (
 	// maxRepeated is how many parts of a relation are read again, at most, since rows
 	// went over several levels meanwhile.
 	maxRepeated = 8
-	// auditPatience is how long the stream waits for the source to show what is applied.
-	auditPatience = time.Second
+	// auditPatience is how long the stream waits for the source to show what is applied:
+	// for longer than a lock is waited for.
+	auditPatience = 2 * time.Second
 )
 
 func newAudits(o Options) audits {
@@ -132,6 +133,9 @@ func (f *Follower) auditNext(ctx context.Context) error {
 		f.audits.due = began.Add(time.Duration(rows) * time.Second / time.Duration(f.audits.rate))
 		return nil
 	}
+	if _, lost := errors.AsType[*lostError](err); lost {
+		return err
+	}
 	if ctx.Err() == nil {
 		f.auditFailed(a, err)
 	}
@@ -159,6 +163,9 @@ func (f *Follower) auditPart(ctx context.Context, a *audit) (rows int, err error
 	}
 	if suspects := part.suspects(s.relation.counted); len(suspects) > 0 {
 		end, err := f.server.readEnd(ctx, f.rescans.conn)
+		if err == nil {
+			err = f.checkBegunAnew(end.File)
+		}
 		if err != nil {
 			return 0, err
 		}
