@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -36,10 +37,11 @@ import (
 // is the same, and is in one part alone.
 //
 // Foreign keys change edges that no change names. They clear the suspects that have
-// one of their ids, and what follows over several levels clears all of the relation.
+// one of their ids. What follows over several levels clears all of the relation, so
+// that their part is read again.
 type audits struct {
 	interval time.Duration // between two; 0 is for none
-	rate     int           // edges that are compared in a second at most
+	rate     int           // rows that are read, or edges that are looked at, in a second at most
 	due      time.Time     // the next one, or the next part of the one that runs
 	active   *audit
 	rows     int // of a part
@@ -70,8 +72,12 @@ const (
 	// maxAuditFailures is how often a table may fail to be read before its relation is
 	// left out.
 	maxAuditFailures = 8
-	// auditPatience is how long the stream waits for the source to show what is applied.
-	auditPatience = time.Second
+	// maxRepeated is how many parts of a relation are read again, at most, since rows
+	// went over several levels meanwhile.
+	maxRepeated = 8
+	// auditPatience is how long the stream waits for the source to show what is applied:
+	// for longer than a lock is waited for.
+	auditPatience = 2 * time.Second
 )
 
 func newAudits(o Options) audits {
@@ -101,8 +107,12 @@ func (f *Follower) auditNext(ctx context.Context) error {
 		f.audits.active = a
 		f.logger.Debug("audit begins", "relations", len(f.o.Relations))
 	}
-	for len(a.todo) > 0 && (!a.todo[0].auditable() || a.scan != nil && a.scan.over) {
-		f.leaveAudit(!a.todo[0].auditable() || !a.scan.done)
+	for len(a.todo) > 0 {
+		s, equal := a.scan, f.auditable(a.todo[0])
+		if equal && (s == nil || !s.over) {
+			break
+		}
+		f.leaveAudit(!equal || !s.done || s.partly)
 	}
 	if len(a.todo) == 0 {
 		f.endAudit(a)
@@ -110,15 +120,21 @@ func (f *Follower) auditNext(ctx context.Context) error {
 	}
 	bounded, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
-	compared, err := f.auditPart(bounded, a)
+	begins := a.scan == nil
+	rows, err := f.auditPart(bounded, a)
 	took := time.Since(began)
 	f.rescans.turn = began.Add(2 * took)
 	if err == nil {
 		a.failures = 0
 		f.audits.retry.Reset()
-		f.audits.rows = adapted(f.audits.rows, took)
-		f.audits.due = began.Add(time.Duration(compared) * time.Second / time.Duration(f.audits.rate))
+		if !begins {
+			f.audits.rows = adapted(f.audits.rows, took)
+		}
+		f.audits.due = began.Add(time.Duration(rows) * time.Second / time.Duration(f.audits.rate))
 		return nil
+	}
+	if _, lost := errors.AsType[*lostError](err); lost {
+		return err
 	}
 	if ctx.Err() == nil {
 		f.auditFailed(a, err)
@@ -127,8 +143,8 @@ func (f *Follower) auditNext(ctx context.Context) error {
 }
 
 // auditPart begins to compare the first relation, or compares the next part of it.
-// It returns how many edges it has compared.
-func (f *Follower) auditPart(ctx context.Context, a *audit) (compared int, err error) {
+// It returns how many rows, or edges, it has looked at.
+func (f *Follower) auditPart(ctx context.Context, a *audit) (rows int, err error) {
 	if err := f.rescans.connect(ctx, &f.o, f.server); err != nil {
 		return 0, err
 	}
@@ -147,15 +163,19 @@ func (f *Follower) auditPart(ctx context.Context, a *audit) (compared int, err e
 	}
 	if suspects := part.suspects(s.relation.counted); len(suspects) > 0 {
 		end, err := f.server.readEnd(ctx, f.rescans.conn)
+		if err == nil {
+			err = f.checkBegunAnew(end.File)
+		}
 		if err != nil {
 			return 0, err
 		}
-		s.suspects, s.until, s.before = suspects, &end, s.place
+		s.suspects, s.until = suspects, &end
 	}
-	s.place, s.done = part.next, part.ends
+	s.before, s.place, s.done = s.place, part.next, part.ends
 	s.over = s.done && s.until == nil
-	a.Edges += uint64(len(part.tallies))
-	return len(part.tallies), nil
+	s.edges = uint64(len(part.tallies))
+	a.Edges += s.edges
+	return max(part.rows, len(part.tallies)), nil
 }
 
 func (f *Follower) awaitAudit(ctx context.Context, t *table) error {
@@ -167,9 +187,6 @@ func (f *Follower) awaitAudit(ctx context.Context, t *table) error {
 // auditFailed tries again later, or gives the relation up.
 func (f *Follower) auditFailed(a *audit, err error) {
 	r := a.todo[0]
-	f.rescans.close() // perhaps it is the connection
-	f.audits.rows = minPart
-	a.failures++
 	if _, refused := errors.AsType[*refusal](err); refused {
 		if !f.audits.told[r.id] {
 			f.logger.Warn("relation cannot be audited", "relation", r.Name, "table", r.pattern().String(), "reason", err)
@@ -178,7 +195,9 @@ func (f *Follower) auditFailed(a *audit, err error) {
 		f.leaveAudit(true)
 		return
 	}
-	if a.failures == maxAuditFailures {
+	f.rescans.close() // perhaps it is the connection
+	f.audits.rows = minPart
+	if a.failures++; a.failures == maxAuditFailures {
 		f.logger.Warn("relation is left out of the audit", "relation", r.Name, "table", r.pattern().String(), "error", err)
 		f.leaveAudit(true)
 		return
@@ -195,18 +214,22 @@ func (f *Follower) leaveAudit(leftOut bool) {
 		a.LeftOut = append(a.LeftOut, r.Name)
 	}
 	a.todo, a.scan, a.failures = a.todo[1:], nil, 0
+	f.audits.retry.Reset()
 }
 
 func (f *Follower) endAudit(a *audit) {
 	now := time.Now()
 	a.EndedAt, a.Took = now, now.Sub(a.began)
 	f.audits.active, f.audits.due = nil, now.Add(f.audits.interval)
+	f.rescans.close() // nothing is being read
 	f.audits.last.Store(&a.Audit)
 	f.logger.Info("audit has ended", "edges", a.Edges, "drift", a.Drift, "took", a.Took.Round(time.Millisecond), "left_out", a.LeftOut)
 }
 
 // auditable says that a relation should be equal to its table where the stream is.
-func (f *follow) auditable() bool { return f.state == indexer.Live && !f.due && f.converged == nil }
+func (f *Follower) auditable(r *follow) bool {
+	return r.state == indexer.Live && !r.due && r.converged == nil && f.o.Index.State(r.id) == indexer.Live
+}
 
 // judgeSuspects repairs the edges that are suspects still, when the stream has come
 // to where that tells that they have drifted.
@@ -216,44 +239,81 @@ func (f *Follower) judgeSuspects(ctx context.Context) {
 		return
 	}
 	s := a.scan
-	suspects := s.suspects
-	s.forget()
-	s.over = s.over || s.done
-	r := s.relation
-	if len(suspects) == 0 || !r.auditable() || f.o.Index.State(r.id) != indexer.Live || f.missesLate(ctx) {
+	if !f.auditable(s.relation) {
+		s.forget()
+		s.over, s.partly = true, true
 		return
 	}
+	if len(s.suspects) > 0 {
+		missed, err := f.missesLate(ctx)
+		if err != nil {
+			f.logger.Info("edges that differ could not be judged yet", "relation", s.relation.Name, "error", err)
+			f.rescans.close()
+			f.audits.interrupt()
+			return
+		}
+		if missed {
+			return // until all is read again for it, or it is known for what it is
+		}
+	}
+	if s.unclear && s.repeated < maxRepeated {
+		s.repeated++
+		a.readAgain()
+		return
+	}
+	if s.partly = s.partly || s.unclear; len(s.suspects) > 0 {
+		f.repairDrift(s.relation, s.suspects)
+	}
+	s.forget()
+	s.over = s.done
+}
+
+// repairDrift counts, tells and repairs edges that have drifted.
+func (f *Follower) repairDrift(r *follow, drifted map[indexer.Edge]uint64) {
 	if r.Symmetric {
-		for e, rows := range maps.Clone(suspects) {
-			suspects[indexer.Edge{Key: e.Value, Value: e.Key}] = rows
+		for e, rows := range maps.Clone(drifted) {
+			drifted[indexer.Edge{Key: e.Value, Value: e.Key}] = rows
 		}
 	}
-	less, more := 0, 0 // rows that the index has of an edge
-	for _, e := range slices.SortedFunc(maps.Keys(suspects), compareEdges) {
-		f.repairs = append(f.repairs, indexer.Repair{Relation: r.id, Edge: e, Rows: suspects[e]})
-		switch rows := f.o.Index.Rows(r.id, e.Key, e.Value); {
-		case rows < suspects[e]:
-			less++
-		case rows > suspects[e]:
+	const most = 3
+	var examples []string
+	missing, more := 0, 0
+	for _, e := range slices.SortedFunc(maps.Keys(drifted), compareEdges) {
+		is, should := f.o.Index.Rows(r.id, e.Key, e.Value), drifted[e]
+		switch {
+		case is < should:
+			missing++
+		case is > should:
 			more++
+		default:
+			continue
 		}
+		if len(examples) < most {
+			examples = append(examples, fmt.Sprintf("%d -> %d (rows %d, here %d)", e.Key, e.Value, should, is))
+		}
+		f.repairs = append(f.repairs, indexer.Repair{Relation: r.id, Edge: e, Rows: should})
 	}
-	a.Drift += uint64(less + more)
+	f.audits.active.Drift += uint64(missing + more)
 	f.logger.Error("relation differed from its table, and is repaired: something changes rows that is not in the binlog",
-		"relation", r.Name, "table", r.pattern().String(), "edges_missing", less, "edges_too_many", more, "position", f.tracker.String())
+		"relation", r.Name, "table", r.pattern().String(), "edges_missing", missing, "edges_too_many", more,
+		"examples", strings.Join(examples, ", "), "position", f.tracker.String())
 }
 
 // missesLate says that rows may have come which an XA transaction had prepared when
 // the stream began, and which it will bring no more: see late.go. All is read again
 // then, when that is known.
-func (f *Follower) missesLate(ctx context.Context) bool {
+func (f *Follower) missesLate(ctx context.Context) (bool, error) {
 	late := &f.assembler.limbo.late
 	if len(late.listed) == 0 {
-		return false
+		return false, nil
+	}
+	if f.rescans.conn == nil {
+		return false, errors.New("there is no connection to ask on for XA transactions")
 	}
 	ctx, cancel := context.WithTimeout(ctx, recheckTimeout)
 	defer cancel()
-	return f.rescans.conn == nil || late.look(ctx, f.rescans.conn, f.server) != nil || len(late.gone) > 0
+	err := late.look(ctx, f.rescans.conn, f.server)
+	return len(late.gone) > 0, err
 }
 
 // clearSuspects clears those that the batch touches.
@@ -274,12 +334,11 @@ func (f *Follower) clearSuspects() {
 	for _, c := range f.changes {
 		link := f.assembler.follows[c.Relation]
 		switch {
-		case link.link && isCascade(c) && link != s.relation:
-			if slices.Contains(link.kin(nil), s.relation) {
-				clear(s.suspects)
-			}
+		case link.link && isCascade(c) && slices.Contains(link.kin(nil), s.relation):
+			clear(s.suspects)
+			s.unclear = true // which of them it has changed
 		case c.Relation != s.relation.id:
-		case c.Op == indexer.Clear, s.relation.link && isCascade(c):
+		case c.Op == indexer.Clear:
 			clear(s.suspects)
 		case isCascade(c):
 			ids[c.Key], ids[c.Value] = true, true
@@ -295,12 +354,17 @@ func (f *Follower) clearSuspects() {
 // interrupt has the part read again whose suspects were to be judged: the stream is
 // broken off.
 func (a *audits) interrupt() {
-	if a.active == nil || a.active.scan == nil || a.active.scan.until == nil {
-		return
+	if a.active != nil && a.active.scan != nil && a.active.scan.until != nil {
+		a.active.readAgain()
 	}
-	s := a.active.scan
+}
+
+// readAgain has the last part read again.
+func (a *audit) readAgain() {
+	s := a.scan
 	s.forget()
 	s.place, s.done = s.before, false
+	a.Edges -= s.edges
 }
 
 // auditScan is the comparison of one relation. Its rescan tells how rows are read.
@@ -311,10 +375,15 @@ type auditScan struct {
 	place    auditPlace
 	done     bool // all of it is read
 	over     bool // and judged, or the relation is read again
+	partly   bool // some of it could not be judged
 
-	suspects map[indexer.Edge]uint64 // of the part before place: how many rows the source has
+	// Of the last part.
+	before   auditPlace              // where it began
+	edges    uint64                  // that it had
+	suspects map[indexer.Edge]uint64 // how many rows the source has of them
 	until    *gtid.Position          // when they are judged, nil if there are none
-	before   auditPlace              // where their part began
+	unclear  bool                    // all were cleared, for what has happened to a few
+	repeated int                     // how often that was so
 }
 
 // auditPlace is how far a comparison has come.
@@ -323,7 +392,7 @@ type auditPlace struct {
 	lookUps bool          // edges of the index are looked up
 }
 
-func (s *auditScan) forget() { s.suspects, s.until = nil, nil }
+func (s *auditScan) forget() { s.suspects, s.until, s.unclear = nil, nil, false }
 
 // beginAuditScan finds out how a relation can be compared.
 func (f *Follower) beginAuditScan(ctx context.Context, r *follow) (*auditScan, error) {

@@ -1,11 +1,16 @@
 package canal
 
 import (
+	"context"
+	"database/sql"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/kithdb/kith/canal/gtid"
+	"github.com/kithdb/kith/canal/sandbox"
 	"github.com/kithdb/kith/indexer"
 )
 
@@ -77,13 +82,91 @@ func TestPartIsReadAgainAfterABreak(t *testing.T) {
 // not bring.
 func TestMissesLate(t *testing.T) {
 	f := reviewFollower(t)
-	if f.missesLate(t.Context()) {
-		t.Error("rows are missed where none were late")
+	f.o.Index = liveIndex()
+	before, at := auditPlace{reached: &indexer.Edge{Key: 1}}, gtid.Coordinates{File: "binlog.000001", Offset: 4}
+	s := &auditScan{relation: f.assembler.follows[0], before: before, done: true, until: &gtid.Position{Kind: gtid.File, File: at},
+		suspects: map[indexer.Edge]uint64{{Key: 3, Value: 4}: 1}}
+	f.audits.active = &audit{todo: f.assembler.follows, scan: s}
+	late := &f.assembler.limbo.late
+	late.add("xid", at)
+	if f.judgeSuspects(t.Context()); len(f.repairs) > 0 || s.place != before || s.done || s.suspects != nil {
+		t.Error("an XA transaction is late, nobody can be asked whether its rows have come, and the part is not read again")
 	}
-	f.assembler.limbo.late.add("xid", gtid.Coordinates{File: "binlog.000001", Offset: 4})
-	if !f.missesLate(t.Context()) { // there is no connection to ask on
-		t.Error("an XA transaction is late, and nobody knows whether its rows have come")
+	s.until, s.suspects = &gtid.Position{Kind: gtid.File, File: at}, map[indexer.Edge]uint64{{Key: 3, Value: 4}: 1}
+	f.rescans.conn = &sql.Conn{} // nobody asks, since it is known
+	late.gone["xid"] = at
+	if f.judgeSuspects(t.Context()); len(f.repairs) > 0 || len(s.suspects) != 1 {
+		t.Error("a suspect is judged though rows may have come that the stream will not bring")
 	}
+	late.end("xid")
+	if f.judgeSuspects(t.Context()); len(f.repairs) != 1 || s.suspects != nil {
+		t.Errorf("repairs %v, want that of the suspect", f.repairs)
+	}
+}
+
+// TestPartIsReadAgainAfterRowsOverLevels: what has cleared all suspects may have changed
+// none of them. Where it happens again and again, the relation is left out.
+func TestPartIsReadAgainAfterRowsOverLevels(t *testing.T) {
+	f := reviewFollower(t)
+	f.o.Index = liveIndex()
+	r := f.assembler.follows[0]
+	link := newLink(1, indexer.Live, Relation{Name: "link.1", Schema: "s", Table: "users", Key: "org", Value: "id"})
+	link.dependents = []dependent{{r, indexer.DropKey, 0}}
+	f.assembler.follows = append(f.assembler.follows, link)
+	s := &auditScan{relation: r}
+	f.audits.active = &audit{todo: f.assembler.follows[:1], scan: s}
+	again := 0
+	for !s.over {
+		if s.done, s.until = true, (&gtid.Position{Kind: gtid.File, File: f.assembler.here()}); again > maxRepeated {
+			t.Fatal("the part is read again for ever")
+		}
+		s.suspects = map[indexer.Edge]uint64{{Key: 3, Value: 4}: 1}
+		f.changes = []indexer.Change{{Relation: link.id, Op: indexer.DeleteKey, Key: 9, Value: 9}}
+		f.clearSuspects()
+		f.judgeSuspects(t.Context())
+		again++
+	}
+	if again != maxRepeated+1 || !s.partly || len(f.repairs) > 0 {
+		t.Errorf("after %d parts it is left out: %t, with repairs %v; want %d, true and none", again, s.partly, f.repairs, maxRepeated+1)
+	}
+}
+
+// TestAuditOfRows: what an audit costs the source is told by the rows that it reads,
+// though none passes the filter, and there is no connection when it has ended.
+func TestAuditOfRows(t *testing.T) {
+	eachServer(t, func(t *testing.T, ctx context.Context, source *sandbox.Server) {
+		run(t, ctx, source.DB(), "CREATE DATABASE s", "CREATE TABLE s.t (a INT, b INT, x INT DEFAULT 0, PRIMARY KEY (a, b))")
+		grantReading(t, ctx, source, "s")
+		for a := range 30 {
+			run(t, ctx, source.DB(), fmt.Sprintf("INSERT INTO s.t (a, b) VALUES (%d, 1), (%[1]d, 2)", a))
+		}
+		f := newFollowerOf(t, ctx, source, Relation{Name: "r", Schema: "s", Table: "t", Key: "a", Value: "b", Where: "x == 1"})
+		f.o.Index, f.audits.rate = liveIndex(), 50
+		f.assembler.follows[0].state, f.assembler.follows[0].due = indexer.Live, false
+		f.tracker.Set(gtid.Position{Kind: f.server.kind})
+		for _, want := range []time.Duration{0, time.Second, time.Second / 5} { // to begin; 50 rows, and 10
+			began := time.Now()
+			if err := f.auditNext(ctx); err != nil || f.audits.active == nil {
+				t.Fatalf("audit %+v, error %v, want one that goes on", f.audits.active, err)
+			}
+			if f.audits.due.Before(began.Add(want)) || f.audits.due.After(time.Now().Add(want)) {
+				t.Errorf("the next part is due %v after this one, want %v", f.audits.due.Sub(began), want)
+			}
+		}
+		if err := f.auditNext(ctx); err != nil || f.audits.active != nil || f.rescans.conn != nil {
+			t.Errorf("audit %+v with connection %v, error %v; want that all has ended", f.audits.active, f.rescans.conn, err)
+		}
+		if a := f.Status().LastAudit; a == nil || a.Edges > 0 || a.Drift > 0 || len(a.LeftOut) > 0 {
+			t.Errorf("the audit found %+v, want that there is no edge, and all was compared", a)
+		}
+	})
+}
+
+// liveIndex returns the index of reviewFollower's relation, which is live.
+func liveIndex() *indexer.Index {
+	x := indexer.NewIndex([]indexer.Relation{{Name: "r"}})
+	x.Apply(indexer.Batch{Transitions: []indexer.Transition{{State: indexer.Live}}})
+	return x
 }
 
 // TestMergeEndsLargeParts: a part of many more edges than rows is ended early, and the

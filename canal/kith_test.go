@@ -69,6 +69,14 @@ func (s *source) follow(t *testing.T, schema string, relations ...string) *kith 
 	return s.start(t, s.options(t, schema, relations...), newIndex(relationsOf(s.options(t, schema, relations...))))
 }
 
+// followUnaudited is follow for a test that audits would disturb.
+func (s *source) followUnaudited(t *testing.T, schema string, relations ...string) *kith {
+	t.Helper()
+	o := s.options(t, schema, relations...)
+	o.AuditInterval = 0
+	return s.start(t, o, newIndex(relationsOf(o)))
+}
+
 func relationsOf(o canal.Options) []indexer.Relation {
 	var relations []indexer.Relation
 	for _, r := range o.Relations {

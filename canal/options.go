@@ -56,7 +56,7 @@ type Options struct {
 	GroupMemory int
 
 	// AuditInterval is the time between two audits, which compare the relations of
-	// Index with their tables, at AuditRate edges a second at most. There are none if
+	// Index with their tables, at AuditRate rows a second at most. There are none if
 	// one of the three is zero. Index is the one that the batches are applied to, by
 	// the goroutine that calls Next.
 	AuditInterval time.Duration

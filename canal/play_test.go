@@ -28,6 +28,7 @@ type play struct {
 	schema   string
 	dir      string // of kith's checkpoints
 	memory   int    // of kith for the changes of a transaction, in bytes; 0 for the usual
+	audits   bool   // one follows another
 	sessions map[string]*sql.Conn
 	globals  map[string]string // what they were before the script
 	board    *switchboard

@@ -176,6 +176,9 @@ func (p *play) options(relations []string) canal.Options {
 		Heartbeat: heartbeat,
 		Logger:    slog.New(slog.NewTextHandler(p.output, nil)),
 	}
+	if p.audits || auditing {
+		o.AuditInterval, o.AuditRate = time.Millisecond, 1<<30
+	}
 	for _, r := range relations {
 		o.Relations = append(o.Relations, relation(p.schema, r))
 	}
@@ -193,7 +196,7 @@ func startProcess(o canal.Options, dir string, j *journal) (_ *process, err erro
 	for _, r := range k.index.Status() {
 		o.States = append(o.States, r.State)
 	}
-	o.Links = k.index.Links()
+	o.Links, o.Index = k.index.Links(), k.index
 	follower, err := canal.NewFollower(o)
 	if err != nil {
 		return nil, errors.Join(err, k.directory.Close())
@@ -276,6 +279,25 @@ func (k *process) await(ctx context.Context, what string, holds func() bool) err
 		}
 	}
 	return nil
+}
+
+// audited waits for the end of an audit that begins now or later.
+func (k *process) audited(ctx context.Context) error {
+	began := time.Now()
+	return k.await(ctx, "an audit", func() bool {
+		last := k.source.Status().LastAudit
+		return last != nil && last.EndedAt.Add(-last.Took).After(began)
+	})
+}
+
+// undrifted says which relations audits have found to differ from their tables.
+func (k *process) undrifted() (err error) {
+	for _, r := range append(k.index.Status(), k.index.Links()...) {
+		if r.Totals.Drifted > 0 {
+			err = errors.Join(err, fmt.Errorf("%d edges of relation %s have drifted", r.Totals.Drifted, r.Name))
+		}
+	}
+	return err
 }
 
 // live says whether the relations are that are named, or all if none is.

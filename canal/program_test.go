@@ -1,6 +1,7 @@
 package canal_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -16,7 +17,8 @@ import (
 // TestRandomScripts plays random scripts: statements of all kinds on tables of all
 // themes, in transactions of all kinds, while kith is stopped, killed and cut off,
 // the source goes on to other binlogs, restarts and crashes, and tables change. In
-// the end every relation equals its table. A script that fails is shrunk and
+// the end every relation equals its table. Meanwhile one audit follows another, which
+// must find nothing. A script that fails is shrunk and
 // printed, to be kept in testdata/follow.
 func TestRandomScripts(t *testing.T) {
 	scripts, seed := 12, "1"
@@ -56,6 +58,7 @@ func isSet(name string) (given bool) {
 // playAll plays blocks and says what is not as it must be at their end.
 func playAll(s *source, blocks []block) (err error) {
 	p := newPlay(s, io.Discard)
+	p.audits = true
 	defer func() {
 		if ending := p.end(); err == nil {
 			err = ending
@@ -66,6 +69,11 @@ func playAll(s *source, blocks []block) (err error) {
 		if err != nil {
 			return fmt.Errorf("%s: %w", strings.Join(b.command, " "), err)
 		}
+		if p.process != nil {
+			if err := p.process.undrifted(); err != nil {
+				return fmt.Errorf("%s: %w", strings.Join(b.command, " "), err)
+			}
+		}
 		if b.command[0] != "compare" {
 			continue
 		}
@@ -75,7 +83,12 @@ func playAll(s *source, blocks []block) (err error) {
 			}
 		}
 	}
-	return nil
+	ctx, cancel := context.WithTimeout(context.Background(), testLimit)
+	defer cancel()
+	if err := p.process.audited(ctx); err != nil {
+		return err
+	}
+	return p.process.undrifted()
 }
 
 // scriptWriter writes a random script.

@@ -66,7 +66,12 @@ func (f *Follower) recheckSource(ctx context.Context) error {
 		f.logger.Debug("the source could not be asked again", "error", err)
 		return nil
 	}
-	if end := f.recheck.end; f.end.File != "" && f.end.Offset <= maxOffset && !end.Reaches(f.end) {
+	return f.checkBegunAnew(f.recheck.end)
+}
+
+// checkBegunAnew returns an error when the source's binlog ends before what is applied.
+func (f *Follower) checkBegunAnew(end gtid.Coordinates) error {
+	if f.end.File != "" && f.end.Offset <= maxOffset && !end.Reaches(f.end) {
 		return &lostError{fmt.Errorf("the source has begun its binlogs anew (RESET MASTER, or RESET BINARY LOGS AND GTIDS): "+
 			"it is at %s, and was at %s", end, f.end)}
 	}

@@ -21,7 +21,7 @@ func TestResetWhileFollowed(t *testing.T) {
 			s := startSource(t, o)
 			schema := s.schema(t)
 			s.run(t, schema, "CREATE TABLE f (a INT, b INT, PRIMARY KEY (a, b))", "INSERT INTO f VALUES (1, 1), (2, 2)")
-			options := s.options(t, schema, "f.a.b")
+			options := s.auditing(t, schema, "f.a.b") // whose places in the binlog are none in that which the stream brings
 			options.Heartbeat = 20 * time.Millisecond
 			k := s.start(t, options, newIndex(relationsOf(options)))
 			k.exact()

@@ -19,6 +19,7 @@ type tally struct {
 // auditPart is what was read to be compared.
 type auditPart struct {
 	tallies []tally
+	rows    int // that were read
 	next    auditPlace
 	ends    bool // there is no next one
 }
@@ -40,44 +41,46 @@ func (p *auditPart) suspects(counted bool) map[indexer.Edge]uint64 {
 // read reads the next part: limit rows, or edges of the index, and what else has to
 // be known of them.
 func (s *auditScan) read(ctx context.Context, q queryer, x *indexer.Index, limit int) (p auditPart, err error) {
-	s.reached = s.place.reached
 	if s.place.lookUps {
 		p = s.takeEdges(x, limit)
-		err = s.lookUp(ctx, q, p.tallies, false)
+		err = s.lookUp(ctx, q, &p, p.tallies, false)
 	} else {
 		p, err = s.takeRows(ctx, q, x, limit)
 	}
 	if err == nil && s.Symmetric { // rows stand in the lists of both of their ids
-		err = s.lookUp(ctx, q, p.tallies, true)
+		err = s.lookUp(ctx, q, &p, p.tallies, true)
 	}
 	return p, err
 }
 
 // takeRows reads rows, and what the index has in their place.
 func (s *auditScan) takeRows(ctx context.Context, q queryer, x *indexer.Index, limit int) (p auditPart, err error) {
+	first := s.first()
+	s.reached = s.place.reached
+	if len(s.columns) == 1 && s.byEdge && first.Value > 0 { // amid a key, whose row may be still to come
+		s.reached = preceding(first.Key)
+	}
 	rows, err := s.readEdges(ctx, q, nil, limit)
 	if err != nil {
 		return p, err
 	}
-	p.ends = rows.rows < limit
-	last, edges := lastEdge, rows.edges
+	p.rows, p.ends = rows.rows, rows.rows < limit
+	last := lastEdge
 	if !p.ends {
 		last = rows.last
 		if s.byEdge && len(s.columns) == 1 {
 			last = s.behind(last)
 		}
 	}
+	edges := slices.DeleteFunc(rows.edges, func(e indexer.Edge) bool { return s.byEdge && compareEdges(e, first) < 0 })
 	if !s.byEdge {
 		slices.SortFunc(edges, compareEdges)
 	}
 	for _, e := range edges {
-		if n := len(p.tallies); n == 0 || p.tallies[n-1].Edge != e {
-			p.tallies = append(p.tallies, tally{Edge: e})
-		}
-		p.tallies[len(p.tallies)-1].source++
+		p.add(e)
 	}
-	if !p.ends && s.relation.counted && len(s.columns) > 1 {
-		if err := s.recount(ctx, q, p.tallies, rows.last); err != nil { // there may be more of its rows
+	if !p.ends && s.relation.counted && len(s.columns) > 1 { // there may be more rows of the last edge
+		if err := s.recount(ctx, q, &p, rows.last); err != nil {
 			return p, err
 		}
 	}
@@ -90,25 +93,45 @@ func (s *auditScan) takeRows(ctx context.Context, q queryer, x *indexer.Index, l
 		}
 		return p, nil
 	}
-	var first indexer.Edge
-	if s.reached != nil {
-		first = following(*s.reached)
-	}
 	last = p.merge(x, s.relation.id, first, last, 2*limit)
 	p.next = auditPlace{reached: &last}
 	p.ends = last == lastEdge
 	return p, nil
 }
 
-// recount counts the rows of an edge that may have been read in part.
-func (s *auditScan) recount(ctx context.Context, q queryer, tallies []tally, e indexer.Edge) error {
-	for i := range tallies {
-		if tallies[i].Edge == e {
-			tallies[i].source = 0
-			return s.lookUp(ctx, q, tallies[i:i+1], false)
-		}
+// first returns the first edge that the next part may have.
+func (s *auditScan) first() indexer.Edge {
+	if s.place.reached == nil {
+		return indexer.Edge{}
 	}
-	return nil
+	return following(*s.place.reached)
+}
+
+// preceding returns the last edge before a key, nil if there is none.
+func preceding(key uint64) *indexer.Edge {
+	if key == 0 {
+		return nil
+	}
+	return &indexer.Edge{Key: key - 1, Value: lastEdge.Value}
+}
+
+// add counts a row of an edge, which is that of the last tally or has none yet.
+func (p *auditPart) add(e indexer.Edge) {
+	if n := len(p.tallies); n == 0 || p.tallies[n-1].Edge != e {
+		p.tallies = append(p.tallies, tally{Edge: e})
+	}
+	p.tallies[len(p.tallies)-1].source++
+}
+
+// recount counts all rows of an edge of which some were read.
+func (s *auditScan) recount(ctx context.Context, q queryer, p *auditPart, e indexer.Edge) error {
+	i := slices.IndexFunc(p.tallies, func(t tally) bool { return t.Edge == e })
+	if i < 0 { // none of those passes the relation's filter
+		i = len(p.tallies)
+		p.tallies = append(p.tallies, tally{Edge: e})
+	}
+	p.tallies[i].source = 0
+	return s.lookUp(ctx, q, p, p.tallies[i:i+1], false)
 }
 
 // merge adds what the index has from first to last to the tallies, which are in the
@@ -136,11 +159,7 @@ func (p *auditPart) merge(x *indexer.Index, relation indexer.RelationID, first, 
 
 // takeEdges takes the next edges of the index.
 func (s *auditScan) takeEdges(x *indexer.Index, limit int) (p auditPart) {
-	var first indexer.Edge
-	if s.reached != nil {
-		first = following(*s.reached)
-	}
-	for e, n := range x.Edges(s.relation.id, first, lastEdge) {
+	for e, n := range x.Edges(s.relation.id, s.first(), lastEdge) {
 		if p.tallies = append(p.tallies, tally{Edge: e, index: n}); len(p.tallies) == limit {
 			p.next = auditPlace{reached: &e, lookUps: true}
 			p.ends = e == lastEdge
@@ -151,19 +170,19 @@ func (s *auditScan) takeEdges(x *indexer.Index, limit int) (p auditPart) {
 	return p
 }
 
-// lookUp adds the rows that the source has of edges to their tallies: those of the
-// edges themselves, or, reversed, those from their values to their keys.
-func (s *auditScan) lookUp(ctx context.Context, q queryer, tallies []tally, reversed bool) error {
+// lookUp adds the rows that the source has of edges to their tallies in a part: those
+// of the edges themselves, or, reversed, those from their values to their keys.
+func (s *auditScan) lookUp(ctx context.Context, q queryer, p *auditPart, tallies []tally, reversed bool) error {
 	const most = 500 // in one statement
-	for part := range slices.Chunk(tallies, most) {
-		if err := s.lookUpPart(ctx, q, part, reversed); err != nil {
+	for some := range slices.Chunk(tallies, most) {
+		if err := s.lookUpSome(ctx, q, p, some, reversed); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *auditScan) lookUpPart(ctx context.Context, q queryer, tallies []tally, reversed bool) error {
+func (s *auditScan) lookUpSome(ctx context.Context, q queryer, p *auditPart, tallies []tally, reversed bool) error {
 	wanted := func(e indexer.Edge) indexer.Edge {
 		if reversed {
 			return indexer.Edge{Key: e.Value, Value: e.Key}
@@ -184,6 +203,7 @@ func (s *auditScan) lookUpPart(ctx context.Context, q queryer, tallies []tally, 
 		return fmt.Sprintf("SELECT %s FROM %s.%s FORCE INDEX (%s) WHERE %s",
 			columns, quote(s.table.Schema), quote(s.table.Name), quote(s.index), strings.Join(pairs, " OR "))
 	}, func(e indexer.Edge, passes bool) {
+		p.rows++
 		if passes {
 			found[e]++
 		}
