@@ -52,8 +52,8 @@ type bookmark struct {
 	// edges aside, if it does.
 	Aside map[string][]string `json:"aside,omitempty"`
 
-	// Pieces tell by relation what is still to be read of its table, if that is not
-	// all of it, see piece.go.
+	// Pieces tell by relation what is still to be read of its table, behind what
+	// Rescans or Loads tell of, or else alone, see piece.go.
 	Pieces map[string][]piece `json:"pieces,omitempty"`
 
 	// Loads tell by relation how far the first reading of its table has come, whose
@@ -163,6 +163,9 @@ func (f *Follower) restore(raw json.RawMessage) error {
 		if partly {
 			r.lanes = b.Loads[r.Name]
 		}
+		if r.state == indexer.Stale || r.lanes != nil {
+			r.pieces = b.Pieces[r.Name]
+		}
 	}
 	places := make(map[indexer.RelationID]indexer.RelationID) // then to now
 	for then, name := range b.Relations {
@@ -184,9 +187,6 @@ func (f *Follower) restore(raw json.RawMessage) error {
 		}
 		if reached, ok := b.Rescans[r.Name]; ok && r.state == indexer.Stale {
 			r.reached, r.asideBy = &reached, b.Aside[r.Name]
-		}
-		if r.state == indexer.Stale {
-			r.pieces = b.Pieces[r.Name]
 		}
 	}
 	for xid, x := range b.Prepared {

@@ -196,8 +196,8 @@ func (f *Follower) takeGroup() {
 	}
 	if g.late && f.server.kind == gtid.Maria {
 		for _, r := range f.assembler.follows {
-			if seen := time.Now().Add(lateCommit); r.due && r.rest.Before(seen) {
-				r.rest = seen
+			if r.due {
+				r.restUntil(time.Now().Add(lateCommit))
 			}
 		}
 	}

@@ -34,8 +34,8 @@ type follow struct {
 
 	cascades map[tableKey][]cascade // by its tables: what rows of others do to it
 
-	// What is still to be read, if that is not the whole table: not nil until it is
-	// live again, see piece.go.
+	// What is still to be read behind what was, if that is not the whole table: not
+	// nil until it is live again, see piece.go.
 	pieces []piece
 
 	// Of a link, see link.go: what hangs on it, and whether it was given up since
@@ -53,7 +53,7 @@ type follow struct {
 
 	// Of a relation of many tables: those that there are at the place of the stream,
 	// and those that may have come, which are looked at before the stream goes on,
-	// or at that time.
+	// or when the source may be asked again (lookAt).
 	tables    map[tableKey]statement.Table
 	newcomers []newcomer
 	lookAt    time.Time
@@ -98,6 +98,18 @@ func (f *follow) rows() indexer.Rows {
 		return indexer.Many
 	}
 	return indexer.One
+}
+
+// ready says that its table may be read now. Pieces need no rest.
+func (f *follow) ready(now time.Time) bool {
+	return f.due && (!now.Before(f.rest) || f.inPieces() && !now.Before(f.lookAt))
+}
+
+// restUntil has the next reading of the whole table begin at some time at the earliest.
+func (f *follow) restUntil(t time.Time) {
+	if f.rest.Before(t) {
+		f.rest = t
+	}
 }
 
 // leavesOut says that a group is nothing to the relation: it is not followed, or

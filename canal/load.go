@@ -71,7 +71,7 @@ func (f *Follower) beginLoad(ctx context.Context, t *table, group []*follow, gue
 	case slices.Equal(first.lanes.Columns, columns):
 		first.lanes = first.lanes.clone() // others that have come as far may not be read with it
 	default: // another index is there
-		first.lanes = nil
+		first.lanes, first.pieces = nil, nil
 	}
 	if first.lanes == nil {
 		var least, greatest uint64
@@ -150,7 +150,9 @@ func (f *Follower) readLoad(ctx, whole context.Context, l *load) error {
 		return err
 	}
 	for _, r := range l.relations {
-		r.due, r.converged = false, &end
+		if r.pieces == nil {
+			r.due, r.converged = false, &end
+		}
 		f.counters.rescanRows[r.id].Store(0)
 		f.counters.rescanGuess[r.id].Store(0)
 	}

@@ -3,6 +3,7 @@ package canal
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,6 +26,9 @@ import (
 // the last piece. What moves edges may carry one out of a piece before it is read:
 // then the whole table is read. So it is when a piece is large, or there are many,
 // or the relation is in doubt for another reason as well.
+//
+// While the whole table is being read, by a load or part by part into its place,
+// that goes on: pieces are read when all the rest is.
 type piece struct {
 	ID    uint64 `json:"id"`
 	Value bool   `json:"value,omitempty"`
@@ -49,15 +53,19 @@ func (c *cascade) confine(t *table) {
 	}
 	for _, column := range []string{r.Key, r.Value} {
 		i := slices.IndexFunc(k.own, func(own string) bool { return strings.EqualFold(own, column) })
-		if _, ok := t.indexFrom(column); ok && i >= 0 {
+		if _, ok := t.indexFrom(column, r.Value); ok && i >= 0 {
 			c.pieceOf, c.pieceIsValue = k.references[i], !strings.EqualFold(column, r.Key)
 			return
 		}
 	}
 }
 
-// indexFrom returns an index that begins with the column.
-func (t *table) indexFrom(column string) (name string, ok bool) {
+// indexFrom returns an index that begins with the column, one that has the other as
+// well if there is one.
+func (t *table) indexFrom(column, other string) (name string, ok bool) {
+	if name, _, ok = t.scanOrder(column, other); ok {
+		return name, true
+	}
 	for _, x := range t.indexes {
 		if x.ordered && strings.EqualFold(x.columns[0], column) {
 			return x.name, true
@@ -122,7 +130,9 @@ func (f *Follower) doubtPieces(r *follow, d doubt, changes []indexer.Change) boo
 	moves := func(c indexer.Change) bool {
 		return c.Relation == r.id && (c.Op == indexer.MoveKey || c.Op == indexer.MoveValue)
 	}
-	if len(d.Pieces) == 0 || r.counted || r.state != indexer.Live && r.pieces == nil || slices.ContainsFunc(changes, moves) {
+	inPlace := r.begun() && !r.aside && r.asideBy == nil
+	goesOn := r.state == indexer.Live || r.inPieces() || inPlace
+	if len(d.Pieces) == 0 || r.counted || !goesOn || slices.ContainsFunc(changes, moves) {
 		return false
 	}
 	if r.pieces = withPieces(r.pieces, d.Pieces); len(r.pieces) > maxPieces {
@@ -133,11 +143,16 @@ func (f *Follower) doubtPieces(r *follow, d doubt, changes []indexer.Change) boo
 		return true
 	}
 	reason := f.told(r, d.Reason)
-	r.state = indexer.Stale
-	r.rest = r.began // a reading of the whole table need not be rested from
+	r.state, r.defined = indexer.Stale, true
 	f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: r.state, Reason: reason})
 	f.logger.Warn("relation is in doubt: part of its table is read again", "relation", r.Name, "state", r.state.String(), "reason", reason)
 	return true
+}
+
+// inPieces says that pieces are all that is to be read of its table. Whatever begins
+// to read the whole table anew must forget them.
+func (f *follow) inPieces() bool {
+	return f.pieces != nil && (f.reached == nil || *f.reached == lastEdge) && (f.lanes == nil || len(f.lanes.Lanes) == 0)
 }
 
 // readPieces reads the next pieces of a relation, and ends that after the last.
@@ -154,6 +169,7 @@ func (f *Follower) readPieces(ctx context.Context, s *rescan) error {
 	if err != nil {
 		return err
 	}
+	f.rescans.atOnce = piecesAtOnce
 	f.endRescan(s.follow, end)
 	return nil
 }
@@ -161,19 +177,19 @@ func (f *Follower) readPieces(ctx context.Context, s *rescan) error {
 // readSomePieces reads the next pieces of one kind. It doubts the relation if they
 // are to be read otherwise.
 func (f *Follower) readSomePieces(ctx context.Context, s *rescan) error {
-	column := s.Key
+	column, other := s.Key, s.Value
 	if s.pieces[0].Value {
-		column = s.Value
+		column, other = other, column
 	}
 	var ok bool
-	if s.index, ok = s.table.indexFrom(column); !ok {
+	if s.index, ok = s.table.indexFrom(column, other); !ok {
 		f.doubt(s.follow, fmt.Sprintf("no index of the table begins with column %s any more, so that all of it is read", column))
 		return nil
 	}
 	s.some = nil
-	var rest []piece
+	rest := []piece{}
 	for _, p := range s.pieces {
-		if p.Value == s.pieces[0].Value && len(s.some) < piecesAtOnce>>s.halved {
+		if p.Value == s.pieces[0].Value && len(s.some) < f.rescans.atOnce {
 			s.some = append(s.some, p)
 		} else {
 			rest = append(rest, p)
@@ -184,22 +200,16 @@ func (f *Follower) readSomePieces(ctx context.Context, s *rescan) error {
 	}
 	p, err := s.readEdges(ctx, f.rescans.conn, f.rescans.edges[:0], maxPieceRows+1)
 	f.rescans.edges = p.edges[:0]
-	switch {
-	case err != nil:
-		return err
-	case p.rows > maxPieceRows && len(s.some) > 1:
-		s.halved++
-		return nil
-	case p.rows > maxPieceRows:
-		f.doubt(s.follow, fmt.Sprintf("more than %d rows have %s = %d, so that all of the table is read", maxPieceRows, column, s.some[0].ID))
-		return nil
+	switch tooMany := p.rows > maxPieceRows || errors.Is(err, context.DeadlineExceeded); {
+	case tooMany && len(s.some) == 1:
+		f.doubt(s.follow, fmt.Sprintf("too many rows have %s = %d, so that all of the table is read", column, s.some[0].ID))
+	case tooMany:
+		f.rescans.atOnce = 1
+	case err == nil:
+		s.pieces = rest
+		f.addPieces(s, p)
 	}
-	s.pieces = rest
-	if rest == nil {
-		s.pieces = []piece{}
-	}
-	f.addPieces(s, p)
-	return nil
+	return err
 }
 
 // queryPieces returns the statement that reads columns of the next pieces.

@@ -67,10 +67,10 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 	case view != nil:
 		f.count(r, counted)
 		f.beginView(s, view)
+	case r.inPieces():
+		guess = 0 // nobody knows how many rows they have
 	case !r.read && !r.link: // their negative numbers must not be passed over
 		s.load, err = f.beginLoad(ctx, s.table, f.mates(r, s.table), guess)
-	case r.pieces != nil:
-		guess = 0 // nobody knows how many rows they have
 	default:
 		f.beginInPlace(s)
 	}
@@ -159,7 +159,7 @@ func (f *Follower) doubtRelatives(was, is []string) {
 					continue
 				}
 				for _, r := range c.relation.kin(nil) {
-					if r.state == indexer.Live {
+					if r.state == indexer.Live || r.begun() {
 						f.doubt(r, fmt.Sprintf("%s, on which its rows depend, is no longer defined as it was", name))
 					}
 				}
@@ -200,6 +200,7 @@ func (f *Follower) beginInPlace(s *rescan) {
 		r.asideBy = s.columns
 	}
 	if s.begins = r.reached == nil; s.begins {
+		r.pieces = nil
 		f.count(r, false)
 	}
 }

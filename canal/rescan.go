@@ -40,6 +40,7 @@ type rescans struct {
 	conn    *sql.Conn
 	active  *rescan
 	rows    int       // of a part
+	atOnce  int       // pieces: one after several had too many rows
 	turn    time.Time // until then it is the stream's
 	retry   *backoff.ExponentialBackOff
 	edges   []indexer.Edge
@@ -53,8 +54,7 @@ type rescan struct {
 	index   string   // that is read
 	columns []string // that the rows are ordered by
 	begins  bool     // no part was read yet
-	some    []piece  // those that are read, instead of the whole table
-	halved  int      // how often they had more rows than are read at once
+	some    []piece  // that are read next
 
 	view *snapshot // of a relation whose rows are counted, else nil
 	load *load     // of a relation that was never read, else nil
@@ -81,7 +81,7 @@ const (
 var lastEdge = indexer.Edge{Key: math.MaxUint64, Value: math.MaxUint64}
 
 func newRescans() rescans {
-	r := rescans{rows: firstPart, retry: backoff.NewExponentialBackOff()}
+	r := rescans{rows: firstPart, atOnce: piecesAtOnce, retry: backoff.NewExponentialBackOff()}
 	r.retry.InitialInterval, r.retry.MaxInterval = 50*time.Millisecond, 15*time.Second
 	return r
 }
@@ -143,9 +143,7 @@ func (f *Follower) followOn(ctx context.Context) error {
 		wait := f.rescans.retry.NextBackOff()
 		again := now.Add(took + wait)
 		for _, r := range f.rescans.together(r) {
-			if r.rest.Before(again) {
-				r.rest = again // others go first
-			}
+			r.restUntil(again) // others go first
 		}
 		f.rescans.close()
 		r.lookAt = again
@@ -156,7 +154,8 @@ func (f *Follower) followOn(ctx context.Context) error {
 }
 
 // next returns the relation that is to be read, or looked at, next: links first,
-// since others may have to be read again as long as they are not known.
+// since others may have to be read again as long as they are not known, and of
+// several the one whose last reading began first: pieces may come all the time.
 func (s *rescans) next(follows []*follow, now time.Time) (next *follow) {
 	for _, r := range follows {
 		if s.looks(r, now) {
@@ -167,7 +166,7 @@ func (s *rescans) next(follows []*follow, now time.Time) (next *follow) {
 		return s.active.follow
 	}
 	for _, r := range follows {
-		if r.due && !now.Before(r.rest) && (next == nil || r.link && !next.link) {
+		if r.ready(now) && (next == nil || r.link && !next.link || r.link == next.link && r.began.Before(next.began)) {
 			next = r
 		}
 	}
@@ -313,7 +312,7 @@ func (f *Follower) readPart(ctx context.Context, r *follow) error {
 	if s.load != nil {
 		return f.readLoad(ctx, whole, s.load)
 	}
-	if r.pieces != nil {
+	if r.inPieces() {
 		return f.readPieces(ctx, s)
 	}
 	if r.reached == nil || *r.reached != lastEdge {
@@ -326,7 +325,7 @@ func (f *Follower) readPart(ctx context.Context, r *follow) error {
 			return err
 		}
 		f.addPart(s, p)
-		if p.rows == f.rescans.rows {
+		if p.rows == f.rescans.rows || len(r.pieces) > 0 {
 			return nil
 		}
 	}

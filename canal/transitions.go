@@ -19,7 +19,7 @@ func (f *Follower) doubt(r *follow, reason string) {
 	reason = f.told(r, reason)
 	if active := f.rescans.active; active != nil && active.reads(r) {
 		now := time.Now()
-		r.rest = now.Add(min(now.Sub(r.began), time.Minute))
+		r.restUntil(now.Add(min(now.Sub(r.began), time.Minute)))
 	}
 	f.rescans.leave(r)
 	if r.state == indexer.Halted {
@@ -136,7 +136,7 @@ func (f *Follower) settle() {
 		r.state, r.converged, r.since, r.reached, r.lanes, r.pieces = indexer.Live, nil, nil, nil, nil, nil
 		r.read = true
 		if now := time.Now(); !r.began.IsZero() {
-			r.rest = now.Add(min(now.Sub(r.began), time.Minute))
+			r.restUntil(now.Add(min(now.Sub(r.began), time.Minute)))
 		}
 		f.moves = append(f.moves, indexer.Transition{Relation: r.id, State: indexer.Live})
 		f.logger.Info("relation is live", "relation", r.Name, "position", f.tracker.String())
