@@ -47,7 +47,9 @@ func FuzzLeaf(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m := newPlain()
 		eachChange(b[:min(len(b), maxProgram)], func(changes []Change) { m.apply(changes) })
-		o := newOneLeaf(m.all(), fuzzedDictionary(t, len(b)))
+		dict, drop := smallDictionary(t, len(b)%2 == 0)
+		defer drop()
+		o := newOneLeaf(m.all(), dict)
 		checkLeaf(t, &o.l, o.edges)
 	})
 }
@@ -106,20 +108,27 @@ func eachChange(b []byte, do func([]Change)) {
 	}
 }
 
-// fuzzedDictionary returns none if n is even, else one with some ids.
-func fuzzedDictionary(t *testing.T, n int) *dictionary {
-	if n%2 == 0 {
-		return nil
+// smallDictionary returns a dictionary with a full bucket, whose other ids are held as
+// they are, and one with room, from 1<<40 on; or none.
+func smallDictionary(t fatal, none bool) (d *dictionary, drop func()) {
+	t.Helper()
+	if none {
+		return nil, func() {}
 	}
 	d, err := newDictionary(formA, new(epochs))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.appendBucket([]uint64{1 << 20, 1 << 40, 1<<40 + 1<<20}); err != nil {
-		t.Fatal(err)
+	var ids []uint64
+	for i := range uint64(bucketSize) {
+		ids = append(ids, (1+i)<<24)
 	}
-	t.Cleanup(d.drop)
-	return d
+	for _, ids := range [][]uint64{ids, {1 << 40, 1<<40 + 1<<20}} {
+		if err := d.appendBucket(ids); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return d, d.drop
 }
 
 // throughFiles writes an index with a dictionary to files, and goes on with what

@@ -80,6 +80,10 @@ func TestLeafReadsBackWhatWasEncoded(t *testing.T) {
 			t.Fatalf("leaf of %d bits, planned %d bytes", l.end, size)
 		}
 		checkLeaf(t, &l, edges)
+		dict, drop := smallDictionary(t, false)
+		defer drop()
+		coded := newOneLeaf(edges, dict)
+		checkLeaf(t, &coded.l, coded.edges)
 	})
 }
 

@@ -103,7 +103,9 @@ func (o *oneLeaf) check(t fatal) {
 
 func TestSpliceKeepsTheLeafRight(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		o := newOneLeaf(drawEdges(t, 400), nil)
+		dict, drop := smallDictionary(t, rapid.Bool().Draw(t, "ids as they are"))
+		defer drop()
+		o := newOneLeaf(drawEdges(t, 400), dict)
 		keys := rapid.SampledFrom(patterns).Draw(t, "new keys")
 		values := rapid.SampledFrom(patterns).Draw(t, "new values")
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "changes"), 3))
@@ -126,7 +128,9 @@ func TestSpliceKeepsTheLeafRight(t *testing.T) {
 func FuzzSplice(f *testing.F) {
 	addPrograms(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		o := newOneLeaf(nil, fuzzedDictionary(t, len(b)))
+		dict, drop := smallDictionary(t, len(b)%2 == 0)
+		defer drop()
+		o := newOneLeaf(nil, dict)
 		eachChange(b[:min(len(b), maxProgram)], func(changes []Change) {
 			for _, c := range changes {
 				o.change(t, c)
