@@ -61,3 +61,20 @@ func TestAddsAfterASortedLoad(t *testing.T) {
 		})
 	}
 }
+
+// TestLoadsLeaveFewBlocksFree: a call that writes all leaves anew, as codes, moves nodes
+// together on the way: it does not leave half of the memory free until changes come.
+func TestLoadsLeaveFewBlocksFree(t *testing.T) {
+	const n = 1_000_000
+	rng := rand.New(rand.NewPCG(51, 51))
+	x := New()
+	l := x.Load(n)
+	for range n {
+		l.Add(rng.Uint64N(n/7), 1<<62|rng.Uint64N(n/14)<<22)
+	}
+	l.Close()
+	if a := x.w.t.arena; x.w.enc.dict == nil || a.inPages() > a.live*9/8+uint64(a.sizes)*pageSize {
+		t.Errorf("nodes take %d bytes, and their pages %d; codes: %t", a.live, a.inPages(), x.w.enc.dict != nil)
+	}
+	checkTree(t, x)
+}
