@@ -40,6 +40,7 @@ func TestAddsAfterASortedLoad(t *testing.T) {
 				}
 			}
 			changed := New()
+			defer changed.Clear() // at once, for tests that look at the memory of the process
 			add(changed, edges)
 			s := changed.Stats()
 			want := float64(s.Bytes) / float64(s.Edges)
@@ -47,6 +48,7 @@ func TestAddsAfterASortedLoad(t *testing.T) {
 			before, later := edges[n*3/13:], edges[:n*3/13] // 30 % more
 			slices.SortFunc(before, compareEdges)
 			loaded := New()
+			defer loaded.Clear()
 			l := loaded.Load(1 << 16)
 			for _, e := range before {
 				l.Add(e.Key, e.Value)
@@ -68,6 +70,7 @@ func TestLoadsLeaveFewBlocksFree(t *testing.T) {
 	const n = 1_000_000
 	rng := rand.New(rand.NewPCG(51, 51))
 	x := New()
+	defer x.Clear() // at once, for tests that look at the memory of the process
 	l := x.Load(n)
 	for range n {
 		l.Add(rng.Uint64N(n/7), 1<<62|rng.Uint64N(n/14)<<22)
