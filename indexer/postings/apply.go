@@ -193,6 +193,7 @@ func (x *Index) applySorted(changes []Change) (added, removed int, err error) {
 		if w.limbo.bytes > maxLimbo {
 			x.settle()
 		}
+		x.compactOnTheWay()
 	}
 	return added, removed, nil
 }

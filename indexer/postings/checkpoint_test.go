@@ -400,6 +400,30 @@ func TestFreezeReclaims(t *testing.T) {
 	}
 }
 
+// While a checkpoint is being written, page by page, the writer puts nothing in the place
+// of leaves that are not written yet.
+func TestFrozenLeavesStayUntilTheyAreWritten(t *testing.T) {
+	x := grown(50_000)
+	z := x.Freeze(nil)
+	a := x.w.t.arena
+	was := map[ref][]byte{}
+	z.eachLeaf(func(r *ref) { was[*r] = bytes.Clone(a.node(*r)[:r.size()]) })
+	rng := rand.New(rand.NewPCG(30, 30))
+	for written := range int32(len(a.pages)) {
+		z.frost.frontier.Store(int64(written))
+		for range 50 {
+			x.Apply([]Change{{rng.Uint64N(2500), rng.Uint64N(1 << 32), Add}})
+		}
+		for r, b := range was {
+			if r.page() >= written && !bytes.Equal(a.node(r)[:r.size()], b) {
+				t.Fatalf("a leaf of page %d has changed, and the pages below %d are written", r.page(), written)
+			}
+		}
+	}
+	z.Fail()
+	checkTree(t, x)
+}
+
 // FuzzOpenIndex gives a segment a right checksum, so that the checks of its
 // reader are met.
 func FuzzOpenIndex(f *testing.F) {

@@ -8,7 +8,7 @@ const (
 	// movesPerStep bounds the nodes moved in one step, so that no call of the
 	// writer takes long.
 	movesPerStep = 512
-	pagesPerStep = 256 // looked at
+	pagesPerStep = 8192 // looked at
 )
 
 // compact moves nodes out of sparsely used pages when much of the arena is
@@ -38,6 +38,15 @@ func (x *Index) compact() {
 			w.move(r)
 		}
 		x.retire()
+	}
+}
+
+// compactOnTheWay does what compact does, of a call of the writer that writes many
+// leaves: the blocks of those before them would add up until its end.
+func (x *Index) compactOnTheWay() {
+	if x.w.written >= movesPerStep {
+		x.w.written = 0
+		x.compact()
 	}
 }
 
@@ -89,9 +98,9 @@ func (a *arena) loose() bool {
 func (a *arena) inPages() uint64 { return uint64(len(a.pages)-1-len(a.empty)-a.lost) * pageSize }
 
 // sparse returns the next page of which at most three quarters are used, of
-// those after hand, 0 when there is none.
+// those after hand, 0 when there is none among the next ones.
 func (a *arena) sparse(hand *int32) int32 {
-	for range len(a.pages) {
+	for range min(len(a.pages), pagesPerStep) {
 		if *hand++; int(*hand) >= len(a.pages) {
 			*hand = 1
 		}

@@ -1,6 +1,7 @@
 package postings
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -72,9 +73,15 @@ func readBesideAWriter(t *testing.T, policy policy) {
 					return
 				}
 				x.Nth(edge(key, 0).Key, rng.Uint64N(places))
+				if err := otherReads(x, rng, edge, keys, places, fixed); err != nil {
+					t.Error(err)
+					return
+				}
 			}
 		})
 	}
+	defer readers.Wait() // whatever the walks find
+	defer stop.Store(true)
 	rng := rand.New(rand.NewPCG(9, 9))
 	rounds := 300
 	if testing.Short() {
@@ -95,10 +102,62 @@ func readBesideAWriter(t *testing.T, policy policy) {
 			}
 		}
 		x.Apply(changes)
+		if round%60 == 30 {
+			checkTree(t, x)
+		}
 	}
 	stop.Store(true)
 	readers.Wait()
 	checkTree(t, x)
+}
+
+// otherReads makes one of the reads that come to many leaves, and compares it with what
+// is always there.
+func otherReads(x *Index, rng *rand.Rand, edge func(key, place uint64) Edge, keys, places, fixed uint64) error {
+	key := rng.Uint64N(keys)
+	switch rng.IntN(5) {
+	case 0:
+		var ask []Edge
+		for range 50 {
+			e := edge(rng.Uint64N(keys), rng.Uint64N(places/fixed)*fixed)
+			ask = append(ask, e, Edge{e.Key, e.Value + 1})
+		}
+		for i, has := range x.ContainsMany(nil, ask) {
+			if has != (i%2 == 0) {
+				return fmt.Errorf("%v is found among many: %t", ask[i], has)
+			}
+		}
+	case 1:
+		var list []uint64
+		e := edge(key, 0)
+		for _, part := range x.Scan(e.Key, e.Key) {
+			list = append(list, part...)
+		}
+		if !wholePart(list, key, edge(0, 1).Value, fixed) || len(list) < int(places/fixed) {
+			return fmt.Errorf("scanned list of key %d is torn: %v", key, list)
+		}
+	case 2:
+		if got := x.AppendKeys(nil, 0, false, int(keys)+1); len(got) != int(keys) || !slices.IsSorted(got) {
+			return fmt.Errorf("keys %v", got)
+		}
+	case 3:
+		it := x.Values(edge(key, 0).Key)
+		for place := rng.Uint64N(fixed*50) / fixed * fixed; place < places; place += (1 + rng.Uint64N(50)) * fixed {
+			if v, ok := it.Seek(edge(key, place).Value); v != edge(key, place).Value {
+				return fmt.Errorf("seek to place %d of key %d gives %d %t", place, key, v, ok)
+			}
+		}
+	case 4:
+		place := rng.Uint64N(places)
+		e := edge(key, place)
+		if n := x.Rank(e.Key, e.Value); n > place || n < place/fixed {
+			return fmt.Errorf("%d values of key %d are below place %d", n, key, place)
+		}
+		if v, ok := x.Sample(e.Key, rng.Uint64N); !ok || v%edge(0, 1).Value != e.Value%edge(0, 1).Value {
+			return fmt.Errorf("sample of key %d is %d %t", key, v, ok)
+		}
+	}
+	return nil
 }
 
 // wholePart reports whether the list ascends, has the key's values only, and

@@ -1,6 +1,7 @@
 package postings
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -58,8 +59,12 @@ func encoded(c *encoder, edges []Edge) (leaf, bool) {
 	if size := c.plan(edges); size > maxLeaf {
 		return leaf{}, false
 	}
-	b := c.encode(edges)
-	return parseLeaf(append(slices.Clone(b), make([]byte, slack)...)), true
+	return beside(c.encode(edges)), true
+}
+
+// beside returns the leaf as it is in an arena: another's bytes follow.
+func beside(b []byte) leaf {
+	return parseLeaf(append(slices.Clone(b), bytes.Repeat([]byte{0xff}, slack)...))
 }
 
 func TestLeafReadsBackWhatWasEncoded(t *testing.T) {
@@ -75,11 +80,16 @@ func TestLeafReadsBackWhatWasEncoded(t *testing.T) {
 			t.Fatalf("leaf of %d bits, planned %d bytes", l.end, size)
 		}
 		checkLeaf(t, &l, edges)
+		dict, drop := smallDictionary(t, false)
+		defer drop()
+		coded := newOneLeaf(edges, dict)
+		checkLeaf(t, &coded.l, coded.edges)
 	})
 }
 
 // checkLeaf compares everything that a leaf answers with its edges.
-func checkLeaf(t *rapid.T, l *leaf, edges []Edge) {
+func checkLeaf(t fatal, l *leaf, edges []Edge) {
+	t.Helper()
 	if got := l.appendEdges(nil); !slices.Equal(got, edges) {
 		t.Fatalf("edges = %v, want %v", got, edges)
 	}
@@ -96,31 +106,97 @@ func checkLeaf(t *rapid.T, l *leaf, edges []Edge) {
 			}
 		}
 	}
-	for _, e := range edges {
-		for _, key := range []uint64{e.Key - 1, e.Key + 1, e.Key ^ 1<<(e.Value%64), e.Key ^ 1<<8} {
-			checkFind(t, l, key)
-		}
-	}
 	for key, want := range counts {
 		if got, _ := l.count(key); got != want {
 			t.Fatalf("count of %d = %d, want %d", key, got, want)
 		}
 	}
-	pos := l.keys.end()
-	for e := range l.n {
-		if got := l.position(e); got != pos {
-			t.Fatalf("position of entry %d = %d, want %d", e, got, pos)
-		}
-		at := l.entryAt(e)
-		pos = at.end()
+	if err := l.walk(); err != nil {
+		t.Fatal(err)
 	}
-	if pos != l.end {
-		t.Fatalf("leaf ends at bit %d, says %d", pos, l.end)
+	for i := 0; i < len(edges); i += 1 + len(edges)/32 {
+		e := edges[i]
+		for _, key := range []uint64{e.Key - 1, e.Key + 1, e.Key ^ 1<<(e.Value%64), e.Key ^ 1<<8} {
+			checkFind(t, l, key)
+		}
+		for _, limit := range []int{1, 7, len(edges)} {
+			checkReads(t, l, edges, e, limit)
+		}
+		checkReads(t, l, edges, Edge{e.Key, e.Value + 1}, 2)
+		checkReads(t, l, edges, Edge{e.Key, e.Value - 1}, 2)
+		checkReads(t, l, edges, Edge{e.Key + 1, e.Value}, 2)
+	}
+}
+
+// checkReads compares the reads that begin or end at one place.
+func checkReads(t fatal, l *leaf, edges []Edge, at Edge, limit int) {
+	t.Helper()
+	below, found := slices.BinarySearchFunc(edges, at, compareEdges)
+	if got := l.below(at); got != below {
+		t.Fatalf("%d edges below %v, want %d", got, at, below)
+	}
+	var list, up []uint64 // of the key; those from at on
+	last := true          // no key is greater
+	for i, e := range edges {
+		last = last && e.Key <= at.Key
+		if e.Key == at.Key {
+			list = append(list, e.Value)
+			if i >= below {
+				up = append(up, e.Value)
+			}
+		}
+	}
+	want := up[:min(limit, len(up))]
+	if got, isLast := l.appendFrom(nil, at, limit); !slices.Equal(got, want) || isLast != last && len(got) < limit {
+		t.Fatalf("%d from %v on = %v, last %t, want %v, last %t", limit, at, got, isLast, want, last)
+	}
+	down := slices.Clone(list[:len(list)-len(up)])
+	if found {
+		down = append(down, at.Value)
+	}
+	slices.Reverse(down)
+	if got := l.appendDown(nil, at, limit); !slices.Equal(got, down[:min(limit, len(down))]) {
+		t.Fatalf("%d from %v down = %v, want %v", limit, at, got, down[:min(limit, len(down))])
+	}
+	for _, n := range []int{0, len(list) - len(up), len(list) - 1, len(list)} {
+		if v, ok := l.nth(at.Key, uint64(n)); n >= 0 && (ok != (n < len(list)) || ok && v != list[n]) {
+			t.Fatalf("value %d of %v = %d %t", n, list, v, ok)
+		}
+	}
+	if len(edges) > 0 {
+		for _, other := range []Edge{edges[0], edges[len(edges)/2], edges[len(edges)-1]} {
+			a, z := at, other
+			if z.less(a) {
+				a, z = z, a
+			}
+			between := 0
+			for _, e := range edges {
+				if !e.less(a) && !z.less(e) {
+					between++
+				}
+			}
+			if got := l.countBetween(a, z); got != uint64(between) {
+				t.Fatalf("%d edges from %v to %v, want %d", got, a, z, between)
+			}
+		}
+	}
+	var read lists
+	l.read(&read, at)
+	var got []Edge
+	start := 0
+	for i, key := range read.keys {
+		for ; start < read.ends[i]; start++ {
+			got = append(got, Edge{key, read.values[start]})
+		}
+	}
+	if !slices.Equal(got, edges[below:]) {
+		t.Fatalf("edges from %v on = %v, want %v", at, got, edges[below:])
 	}
 }
 
 // checkFind compares where a key is found, or would be, with the keys.
-func checkFind(t *rapid.T, l *leaf, key uint64) {
+func checkFind(t fatal, l *leaf, key uint64) {
+	t.Helper()
 	keys := l.appendKeys(nil, 0, l.n)
 	want, has := slices.BinarySearch(keys, key)
 	if e, found := l.find(key); e != want || found != has {

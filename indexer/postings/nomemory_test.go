@@ -150,14 +150,15 @@ func TestRewritingWaitsForMemory(t *testing.T) {
 	equal(t, x, m, rng, 10)
 }
 
-// A dictionary that cannot grow gives no codes: leaves with other ids become plain.
+// A dictionary that cannot grow gives no codes: leaves with other ids become plain. When
+// it can again, those that leaves hold as they are stay so.
 func TestDictionaryWithoutMemory(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		lack func(d *dictionary)
+		left func(d *dictionary) *uint64
 	}{
-		{"blocks", func(d *dictionary) { d.blocks.most = 0 }},
-		{"table", func(d *dictionary) { d.table.size = uint64(d.buckets.Load()) * bucketBytes }},
+		{"blocks", func(d *dictionary) *uint64 { return &d.blocks.most }},
+		{"table", func(d *dictionary) *uint64 { return &d.table.size }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x, m, rng := farApart(3000)
@@ -165,8 +166,10 @@ func TestDictionaryWithoutMemory(t *testing.T) {
 			goOnTo(t, x, resting)
 			x.w.recoding.policy.off = true
 			d := x.w.enc.dict
-			c.lack(d)
 			buckets := d.buckets.Load()
+			left := c.left(d)
+			was := *left
+			*left = uint64(buckets) * bucketBytes // less than the blocks take
 			for i := range uint64(5000) {
 				id := rng.Uint64N(1 << 62) // some before, some between
 				if i%2 == 0 {
@@ -178,6 +181,14 @@ func TestDictionaryWithoutMemory(t *testing.T) {
 			}
 			if d.buckets.Load() != buckets || d.missed == 0 {
 				t.Errorf("%d buckets, had %d; %d ids were missed", d.buckets.Load(), buckets, d.missed)
+			}
+			checkTree(t, x)
+			equal(t, x, m, rng, 50)
+			*left = was
+			for i := range uint64(500) {
+				changes := []Change{{rng.Uint64N(1000), 1<<62 + (5000+i)<<40, Add}}
+				x.Apply(changes)
+				m.apply(changes)
 			}
 			checkTree(t, x)
 			equal(t, x, m, rng, 50)

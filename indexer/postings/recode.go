@@ -126,6 +126,7 @@ func (x *Index) recode() {
 				return // leaves may be of any form, and there may be memory later
 			}
 			budget -= x.rewrite()
+			x.compactOnTheWay()
 		case retiring, dropping:
 			was := r.stage
 			if x.reclaim(); r.stage == was || r.stage == resting {

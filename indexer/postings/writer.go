@@ -25,6 +25,7 @@ type writer struct {
 	sum      uint64
 	recoding recoding
 	replaced int    // nodes, since the last walk
+	written  int    // leaves that were written together, since nodes were moved on the way
 	fill     uint64 // state of the random numbers by which bulk loads vary leaves
 }
 
@@ -296,6 +297,7 @@ func (w *writer) appendLeaves(dst []child, from Edge, edges []Edge, size int) []
 		}
 		r := w.t.arena.alloc(w.enc.encode(edges[:n])).withEdges(n)
 		dst = append(dst, child{from, r, uint64(n)})
+		w.written++
 		if n < len(edges) {
 			from = border(edges[n-1], edges[n])
 		}
