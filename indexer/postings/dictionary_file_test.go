@@ -150,7 +150,7 @@ func TestCheckpointsOfGrowingDictionaries(t *testing.T) {
 	x, n, id := codedIndex(t)
 	disk := &memoryFile{left: -1}
 	file := newPageFile(t, disk)
-	segment := save(t, x.Freeze(nil), file)
+	save(t, x.Freeze(nil), file)
 	rng := rand.New(rand.NewPCG(63, 63))
 	for round := range 40 {
 		for range rng.IntN(2000) {
@@ -172,8 +172,7 @@ func TestCheckpointsOfGrowingDictionaries(t *testing.T) {
 			z.Fail()
 		} else {
 			want := z.fingerprint
-			segment = save(t, z, file)
-			y, same := mustOpen(t, disk, segment)
+			y, same := mustOpen(t, disk, save(t, z, file))
 			checkTree(t, y)
 			checkImage(t, y, same)
 			if y.Fingerprint() != want {
