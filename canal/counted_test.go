@@ -252,6 +252,7 @@ func TestSymmetric(t *testing.T) {
 func TestMissingRowIsNoticed(t *testing.T) {
 	eachSource(t, func(t *testing.T, s *source) {
 		schema := s.schema(t)
+		drifting.Store(schema, true)
 		s.run(t, schema, createBag, createPair, "INSERT INTO bag VALUES (1, 1, 0), (2, 2, 0)", "INSERT INTO pair VALUES (5, 5)")
 		k := s.follow(t, schema, "bag.a.b", "pair.a.b")
 		k.exact()
