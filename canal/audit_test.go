@@ -376,7 +376,11 @@ func auditUnderWriters(t *testing.T, s *source, seed uint64, rounds int) {
 			edges += k.audited().Edges
 		}
 		if random.IntN(2) == 0 { // another session ends it
+			id := c.query("SELECT CONNECTION_ID()")
 			c.close()
+			k.wait("the session has ended", func() bool {
+				return s.query(t, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = "+id) == "0"
+			})
 			c = s.connect(t, schema)
 		}
 		c.run([]string{"XA COMMIT ", "XA ROLLBACK "}[random.IntN(2)] + xid)
