@@ -372,8 +372,8 @@ func createWide(t *testing.T, s *source, schema string) {
 	}
 }
 
-// TestPiecesUnderWriters reads pieces again and again while six writers change parents
-// and children, with restarts. The whole table is never read again.
+// TestPiecesUnderWriters reads pieces again and again while writers change parents and
+// children, with restarts. The whole table is never read again.
 func TestPiecesUnderWriters(t *testing.T) {
 	rounds := 6
 	if long {
@@ -385,7 +385,11 @@ func TestPiecesUnderWriters(t *testing.T) {
 		k := s.follow(t, schema, "child.k.v", "child.v.k", "child.k.v?k>9")
 		k.exact()
 		whole := k.readOf(0)
-		w := s.writeBy(t, schema, 6, pieceStatement)
+		n := 6
+		if !s.isMaria() && !s.gtid {
+			n = 2 // each part waits for a lock, which more writers leave seldom
+		}
+		w := s.writeBy(t, schema, n, pieceStatement)
 		for range rounds {
 			reached := k.follower.Status().Transactions
 			k.wait("more transactions", func() bool { return k.follower.Status().Transactions >= reached+100 })
