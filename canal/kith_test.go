@@ -16,7 +16,7 @@ import (
 )
 
 // waitLimit bounds the wait for anything that a follower must do.
-const waitLimit = 20 * time.Second
+const waitLimit = time.Minute
 
 // heartbeat is short, since idle sources are waited for.
 const heartbeat = 300 * time.Millisecond

@@ -15,7 +15,7 @@ import (
 )
 
 // testLimit bounds a test on one server.
-const testLimit = time.Minute
+const testLimit = 3 * time.Minute
 
 // long makes what is random or repeated go on for longer: `make test-long`.
 var long = os.Getenv("KITH_TEST_LONG") != ""
