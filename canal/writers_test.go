@@ -64,7 +64,8 @@ func (w *writers) end() {
 	w.wait.Wait()
 }
 
-// writeRandom runs random transactions until ctx ends.
+// writeRandom runs random transactions until ctx ends. What is bounded is the time
+// of each: how long there are writers is for the test to say.
 func (c *session) writeRandom(ctx context.Context, statement func(*rand.Rand) string, random *rand.Rand) error {
 	for ctx.Err() == nil {
 		statements := []string{"BEGIN"}
@@ -72,21 +73,29 @@ func (c *session) writeRandom(ctx context.Context, statement func(*rand.Rand) st
 			statements = append(statements, statement(random))
 		}
 		statements = append(statements, []string{"COMMIT", "COMMIT", "COMMIT", "ROLLBACK"}[random.IntN(4)])
-		for _, statement := range statements {
-			_, err := c.conn.ExecContext(c.ctx, statement)
-			var server *mysql.MySQLError
-			if errors.As(err, &server) && (server.Number == 1213 || server.Number == 1205) {
-				break // a deadlock, or a lock that took too long: rolled back
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", statement, err)
-			}
-		}
-		if _, err := c.conn.ExecContext(c.ctx, "ROLLBACK"); err != nil {
+		if err := c.transact(statements); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// transact runs the statements of a transaction, which a deadlock may roll back.
+func (c *session) transact(statements []string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), testLimit)
+	defer cancel()
+	for _, statement := range statements {
+		_, err := c.conn.ExecContext(ctx, statement)
+		var server *mysql.MySQLError
+		if errors.As(err, &server) && (server.Number == 1213 || server.Number == 1205) {
+			break // a deadlock, or a lock that took too long: rolled back
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	_, err := c.conn.ExecContext(ctx, "ROLLBACK")
+	return err
 }
 
 // TestSnapshotsUnderWriters reads a table that eight writers change, many times
