@@ -48,7 +48,7 @@ fuzz: ## run every fuzz target for FUZZTIME=30s
 
 lint: ## vet, builds for other systems, formatting, go.mod, staticcheck
 	$(GO) vet ./...
-	for system in linux/arm64 darwin/arm64 windows/amd64; do \
+	for system in linux/arm64 linux/386 darwin/arm64 windows/amd64; do \
 	  CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) build ./... || exit 1; done
 	@unformatted=$$($(GOFMT) -l .); test -z "$$unformatted" || { echo "gofmt -w these: $$unformatted" >&2; exit 1; }
 	$(GO) mod tidy -diff

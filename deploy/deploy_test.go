@@ -64,6 +64,7 @@ func TestUnit(t *testing.T) {
 	text := read(t, "systemd/kith.service")
 	for _, want := range []string{
 		"Type=simple", "ExecStart=/usr/local/bin/kith serve -c /etc/kith/kith.yaml", "RestartPreventExitStatus=2",
+		"Environment=GOTRACEBACK=crash", "LimitCORE=0", // or a crash is taken for a bad configuration
 		"DynamicUser=yes", "StateDirectory=kith", "NoNewPrivileges=yes", "ProtectSystem=strict", "CapabilityBoundingSet=",
 	} {
 		if !strings.Contains(text, "\n"+want+"\n") {

@@ -15,6 +15,9 @@ type RelationID uint32
 // Page selects part of a list; see postings.Page.
 type Page = postings.Page
 
+// ErrNoMemory says that there is no memory for more; see postings.ErrNoMemory.
+var ErrNoMemory = postings.ErrNoMemory
+
 // Edge is one (key, value) pair.
 type Edge = postings.Edge
 

@@ -88,7 +88,9 @@ func inspect(directory, file string) (Inspection, error) {
 	for _, entry := range m.Relations {
 		r := InspectedRelation{Relation: entry.Relation, State: entry.state(), Held: entry.Segment != nil}
 		if r.Held {
-			if err := r.inspect(directory, entry.Segment); err != nil {
+			if err := r.inspect(directory, entry.Segment); errors.Is(err, ErrTooNew) {
+				return found, fmt.Errorf("relation %s: %w", r.Name, err)
+			} else if err != nil {
 				r.Damage = append(r.Damage, err.Error())
 			}
 		}

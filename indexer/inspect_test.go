@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,6 +41,12 @@ func TestInspect(t *testing.T) {
 			if err != nil || len(found.Relations[0].Damage) != 1 || !strings.Contains(found.Relations[0].Damage[0], filepath.Base(path)) {
 				t.Errorf("%s: found %+v, error %v, want it named", path, found.Relations[0], err)
 			}
+		}
+		newer := slices.Clone(good)
+		newer[8]++ // the version, after the magic
+		overwrite(t, path, newer)
+		if _, err := Inspect(d.path); !errors.Is(err, ErrTooNew) {
+			t.Errorf("%s of a newer version: error = %v, want %v", path, err, ErrTooNew)
 		}
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)

@@ -116,7 +116,9 @@ func (a *Applier) follow(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		a.apply(batch)
+		if err := a.apply(batch); err != nil {
+			return err
+		}
 
 		a.collect()
 		if a.writing != nil && a.index.bytes() > a.writing.limit {
@@ -205,8 +207,14 @@ func tell(asked []chan<- error, err error) {
 	}
 }
 
-// apply applies a batch.
-func (a *Applier) apply(b Batch) {
+// apply applies a batch. Its error, which wraps ErrNoMemory, says that a part of
+// it is applied: no checkpoint may be made of that.
+func (a *Applier) apply(b Batch) (err error) {
+	defer func() {
+		if err = noMemory(recover()); err != nil {
+			a.partial = true
+		}
+	}()
 	for _, d := range a.index.Apply(b) {
 		a.source.Reread(d.Relation, d.Reason)
 	}
@@ -214,6 +222,19 @@ func (a *Applier) apply(b Batch) {
 	a.applied = a.applied || len(b.Changes)+len(b.Transitions) > 0
 	a.urgent = a.urgent || becameLive(b)
 	a.source.Applied()
+	return nil
+}
+
+// noMemory returns the error with which an index has panicked that has no memory. What
+// else was recovered goes on.
+func noMemory(recovered any) error {
+	if recovered == nil {
+		return nil
+	}
+	if err, ok := recovered.(error); ok && errors.Is(err, ErrNoMemory) {
+		return err
+	}
+	panic(recovered)
 }
 
 // becameLive says that a relation has been read completely: work worth a

@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/kithdb/kith/indexer"
 )
 
 // Exit codes.
@@ -30,7 +32,18 @@ func main() {
 
 // run runs the command that args name until it ends or ctx does, and returns
 // its exit code.
-func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		// A panic ends in exit code 2, which would be a mistake of the configuration.
+		if failure := recover(); failure != nil {
+			err, ok := failure.(error)
+			if !ok || !errors.Is(err, indexer.ErrNoMemory) {
+				panic(failure)
+			}
+			fmt.Fprintf(stderr, "kith: %s\n", err)
+			code = exitFailed
+		}
+	}()
 	root := newRoot(env)
 	root.SetArgs(args)
 	root.SetOut(stdout)

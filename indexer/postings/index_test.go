@@ -47,6 +47,76 @@ func equal(t interface {
 		probe(t, x, m, Edge{e.Key, rng.Uint64()}, rng)
 		probe(t, x, m, Edge{e.Key - 1, ^uint64(0)}, rng)
 	}
+	if len(all) > 0 && probes > 0 {
+		probeMany(t, x, all, rng)
+		probeRange(t, x, all, rng)
+	}
+}
+
+// probeMany looks many edges up together, half of them there, in any order, with some
+// asked for twice.
+func probeMany(t interface {
+	Helper()
+	Fatalf(string, ...any)
+}, x *Index, all []Edge, rng *rand.Rand) {
+	t.Helper()
+	ask := make([]Edge, rng.IntN(3*group))
+	want := []bool{true}
+	for i := range ask {
+		ask[i] = all[rng.IntN(len(all))]
+		switch rng.IntN(4) {
+		case 0:
+			ask[i].Value++
+		case 1:
+			ask[i].Key--
+		}
+		_, found := slices.BinarySearchFunc(all, ask[i], compareEdges)
+		want = append(want, found)
+	}
+	if got := x.ContainsMany([]bool{true}, ask); !slices.Equal(got, want) {
+		t.Fatalf("contains many of %v = %v, want %v", ask, got, want)
+	}
+}
+
+// probeRange compares walks over a part of the index, which begins and ends with an
+// edge or beside one, and the part's fingerprint.
+func probeRange(t interface {
+	Helper()
+	Fatalf(string, ...any)
+}, x *Index, all []Edge, rng *rand.Rand) {
+	t.Helper()
+	first, last := all[rng.IntN(len(all))], all[rng.IntN(len(all))]
+	if last.less(first) && rng.IntN(10) > 0 {
+		first, last = last, first
+	}
+	first.Value += rng.Uint64N(2)
+	last.Key -= rng.Uint64N(2)
+	var edges, ofKeys []Edge
+	var sum uint64
+	for _, e := range all {
+		if !e.less(first) && !last.less(e) {
+			edges = append(edges, e)
+		}
+		if e.Key >= first.Key && e.Key <= last.Key {
+			ofKeys = append(ofKeys, e)
+			sum += hash(e.Key, e.Value)
+		}
+	}
+	if got := slices.Collect(x.Edges(first, last)); !slices.Equal(got, edges) {
+		t.Fatalf("%d edges from %v to %v, want %d, or not the same", len(got), first, last, len(edges))
+	}
+	var got []Edge
+	for key, values := range x.Scan(first.Key, last.Key) {
+		for _, v := range values {
+			got = append(got, Edge{key, v})
+		}
+	}
+	if !slices.Equal(got, ofKeys) {
+		t.Fatalf("scan of keys %d to %d gives %d edges, want %d, or not the same", first.Key, last.Key, len(got), len(ofKeys))
+	}
+	if gotSum, n := x.FingerprintRange(first.Key, last.Key); gotSum != sum || n != uint64(len(ofKeys)) {
+		t.Fatalf("keys %d to %d have fingerprint %x of %d edges, want %x of %d", first.Key, last.Key, gotSum, n, sum, len(ofKeys))
+	}
 }
 
 // probe compares what the index says of one key around one value.

@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// regionBits is the size of the first region: what a small index reserves.
-const regionBits = 30
+// regionBits is the size of the first region: what a small index reserves. Where
+// addresses have 32 bits that is little.
+const regionBits = 24 + 6*(^uintptr(0)>>63)
 
 // reserve takes size bytes of address space without memory behind.
 func reserve(size uint64) (memory, error) {

@@ -12,6 +12,7 @@
 package postings
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -76,9 +77,13 @@ type dropped struct {
 	epoch uint64
 }
 
+// ErrNoMemory says that there is no memory for an index, or for more in one.
+var ErrNoMemory = errors.New("postings: no memory")
+
 // New returns an empty index. Its memory goes back to the system when it is
 // collected. It panics if there is none to begin with, as do changes for which
-// there is no more: with an error that says what helps. The index is whole then.
+// there is no more: with an error that wraps ErrNoMemory and says what helps. The
+// index is whole then.
 func New() *Index {
 	x := newIndex()
 	if err := x.plant(); err != nil {
@@ -101,7 +106,7 @@ func (x *Index) plant() error {
 	a := newArena()
 	if err := a.provide(1); err != nil {
 		a.release()
-		return fmt.Errorf("postings: no memory for another index: %w", err)
+		return fmt.Errorf("%w for another index: %w", ErrNoMemory, err)
 	}
 	t := newTree(a)
 	x.w.t = t

@@ -50,7 +50,7 @@ const (
 // or of some leaves that have no more.
 func (w *writer) provide(edges int) error {
 	if err := w.t.arena.provide(sparePages + edges/edgesPerPage); err != nil {
-		return fmt.Errorf("postings: no memory for more in an index of %d MiB: %w", w.t.arena.held()>>20, err)
+		return fmt.Errorf("%w for more in an index of %d MiB: %w", ErrNoMemory, w.t.arena.held()>>20, err)
 	}
 	return nil
 }

@@ -102,3 +102,10 @@ func TestNumbersHaveThreeDigits(t *testing.T) {
 		t.Errorf("3 M in 2 s are %f M/s, want 1.5", got)
 	}
 }
+
+// A direction that there is none of is no reason to measure nothing, and to end well.
+func TestDirectionsAreChecked(t *testing.T) {
+	if err := run(&options{directions: "backward", dir: t.TempDir()}); err == nil {
+		t.Error("nothing was measured, and that is no error")
+	}
+}

@@ -86,6 +86,11 @@ func run(o *options) error {
 	if o.worker != "" {
 		return runWorker(o)
 	}
+	switch o.directions {
+	case "forward", "reverse", "both":
+	default:
+		return fmt.Errorf("directions %q: want forward, reverse or both", o.directions)
+	}
 	if o.dir == "" {
 		dir, err := os.MkdirTemp("", "kith-bench-")
 		if err != nil {
