@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -269,13 +268,8 @@ func (f *Follower) judgeSuspects(ctx context.Context) {
 
 // repairDrift counts, tells and repairs edges that have drifted.
 func (f *Follower) repairDrift(r *follow, drifted map[indexer.Edge]uint64) {
-	if r.Symmetric {
-		for e, rows := range maps.Clone(drifted) {
-			drifted[indexer.Edge{Key: e.Value, Value: e.Key}] = rows
-		}
-	}
 	missing, more := 0, 0
-	for e, should := range drifted {
+	for e, should := range mirrored(r, drifted) {
 		is := f.o.Index.Rows(r.id, e.Key, e.Value)
 		switch {
 		case is < should:
@@ -312,20 +306,23 @@ func (f *Follower) missesLate(ctx context.Context) (bool, error) {
 
 // clearSuspects clears those that the batch touches.
 func (f *Follower) clearSuspects() {
-	a := f.audits.active
-	if a == nil || a.scan == nil {
-		return
+	if a := f.audits.active; a != nil && a.scan != nil {
+		s := a.scan
+		if slices.ContainsFunc(f.moves, func(t indexer.Transition) bool { return t.Relation == s.relation.id }) {
+			s.forget()
+			s.over = true // it is read again
+		}
+		f.touch(s, f.changes, func(indexer.Edge) {})
 	}
-	s := a.scan
-	if slices.ContainsFunc(f.moves, func(t indexer.Transition) bool { return t.Relation == s.relation.id }) {
-		s.forget()
-		s.over = true // it is read again
-	}
+}
+
+// touch clears the suspects of a scan that changes touch, and tells which.
+func (f *Follower) touch(s *auditScan, changes []indexer.Change, tell func(indexer.Edge)) {
 	if len(s.suspects) == 0 {
 		return
 	}
 	ids := make(map[uint64]bool) // of edges that are dropped or moved
-	for _, c := range f.changes {
+	for _, c := range changes {
 		link := f.assembler.follows[c.Relation]
 		switch {
 		case link.link && isCascade(c) && slices.Contains(link.kin(nil), s.relation):
@@ -337,11 +334,21 @@ func (f *Follower) clearSuspects() {
 		case isCascade(c):
 			ids[c.Key], ids[c.Value] = true, true
 		default:
-			delete(s.suspects, indexer.Edge{Key: c.Key, Value: c.Value})
+			e := indexer.Edge{Key: c.Key, Value: c.Value}
+			if _, ok := s.suspects[e]; ok {
+				delete(s.suspects, e)
+				tell(e)
+			}
 		}
 	}
-	if len(ids) > 0 {
-		maps.DeleteFunc(s.suspects, func(e indexer.Edge, _ uint64) bool { return ids[e.Key] || ids[e.Value] })
+	if len(ids) == 0 {
+		return
+	}
+	for e := range s.suspects {
+		if ids[e.Key] || ids[e.Value] {
+			delete(s.suspects, e)
+			tell(e)
+		}
 	}
 }
 
@@ -365,7 +372,8 @@ func (a *audit) readAgain() {
 type auditScan struct {
 	rescan
 	relation *follow
-	byEdge   bool // rows are read in the order of the edges; else the edges are looked up when all rows are read
+	mirror   *rescan // of a symmetric relation that is recounted: how rows are read by their edges the other way
+	byEdge   bool    // rows are read in the order of the edges; else the edges are looked up when all rows are read
 	place    auditPlace
 	done     bool // all of it is read
 	over     bool // and judged, or the relation is read again
@@ -404,17 +412,26 @@ func (f *Follower) beginAuditScan(ctx context.Context, r *follow) (*auditScan, e
 	if t.textKeyed(r.Relation) {
 		return nil, &refusal{errors.New("its keys are text")}
 	}
+	s := planAudit(r, t)
+	if s == nil {
+		return nil, &refusal{fmt.Errorf("the table has no index that begins with %s and %s: CREATE INDEX of both", r.Key, r.Value)}
+	}
+	return s, nil
+}
+
+// planAudit plans in which order a table is read to be compared, nil if there is none.
+func planAudit(r *follow, t *table) *auditScan {
 	ordered := *r
 	s := &auditScan{rescan: rescan{follow: &ordered, table: t}, relation: r}
 	s.index, s.columns, s.byEdge = t.scanOrder(r.Key, r.Value)
 	if s.byEdge {
-		return s, nil
+		return s
 	}
 	if s.index, s.columns, s.byEdge = t.scanOrder(r.Value, r.Key); !s.byEdge {
-		return nil, &refusal{fmt.Errorf("the table has no index that begins with %s and %s: CREATE INDEX of both", r.Key, r.Value)}
+		return nil
 	}
 	if s.byEdge = r.Symmetric; s.byEdge { // whose edges are the same from either end
 		ordered.Key, ordered.Value = r.Value, r.Key
 	}
-	return s, nil
+	return s
 }

@@ -56,6 +56,9 @@ type bookmark struct {
 	// Rescans or Loads tell of, or else alone, see piece.go.
 	Pieces map[string][]piece `json:"pieces,omitempty"`
 
+	// Recounts tell by relation how far the recounting of its table has come.
+	Recounts map[string]*recounted `json:"recounts,omitempty"`
+
 	// Loads tell by relation how far the first reading of its table has come, whose
 	// end is still to come.
 	Loads map[string]*lanes `json:"loads,omitempty"`
@@ -100,7 +103,7 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 		}
 	}
 	b.Rescans, b.Aside, b.Pieces = make(map[string]indexer.Edge), make(map[string][]string), make(map[string][]piece)
-	b.Loads = make(map[string]*lanes)
+	b.Loads, b.Recounts = make(map[string]*lanes), make(map[string]*recounted)
 	for _, r := range f.assembler.follows {
 		if slices.ContainsFunc(f.drifted, func(d doubt) bool { return d.Relation == r.id }) {
 			continue // it is going to be read from the beginning
@@ -116,6 +119,9 @@ func (f *Follower) Bookmark() (json.RawMessage, error) {
 		}
 		if r.lanes != nil {
 			b.Loads[r.Name] = r.lanes
+		}
+		if r.recounted != nil {
+			b.Recounts[r.Name] = r.recounted
 		}
 	}
 	return json.Marshal(b)
@@ -162,6 +168,9 @@ func (f *Follower) restore(raw json.RawMessage) error {
 		r.counted = (r.state != indexer.Loading || partly) && slices.Contains(b.Counted, r.Name)
 		if partly {
 			r.lanes = b.Loads[r.Name]
+		}
+		if partly || r.state == indexer.Stale {
+			r.recounted = b.Recounts[r.Name]
 		}
 		if r.state == indexer.Stale || r.lanes != nil {
 			r.pieces = b.Pieces[r.Name]

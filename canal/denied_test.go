@@ -18,7 +18,7 @@ func TestLockDeniedLater(t *testing.T) {
 			return // nothing is locked
 		}
 		schema := s.schema(t)
-		s.run(t, schema, createBag, createPair, "INSERT INTO bag VALUES (1, 1, 0), (1, 1, 1)", "INSERT INTO pair VALUES (5, 5)")
+		s.run(t, schema, createHeap, createPair, "INSERT INTO bag VALUES (1, 1, 0), (1, 1, 1)", "INSERT INTO pair VALUES (5, 5)")
 		read := "SELECT ON " + schema + ".*"
 		o := s.as(t, s.options(t, schema, "bag.a.b", "pair.a.b"), "REPLICATION SLAVE, REPLICATION CLIENT ON *.*", read, "LOCK TABLES ON "+schema+".*")
 		k := s.start(t, o, newIndex(relationsOf(o)))

@@ -63,7 +63,7 @@ func (f *Follower) readStream(ctx context.Context) error {
 			f.stream.found(3 * f.heartbeat)
 			f.takeGroup()
 			f.drained = f.parts == nil && !f.stream.buffered()
-			if f.drained || len(f.changes) >= batchChanges || len(f.moves) > 0 || f.parts != nil {
+			if f.drained || len(f.changes) >= batchChanges || len(f.moves) > 0 || f.parts != nil || f.rescans.met(f) {
 				return nil
 			}
 		case event.Type == binlog.TypeFormatDescription:
@@ -170,11 +170,13 @@ func (f *Follower) takeGroup() {
 		return
 	}
 	f.counters.transactions.Add(1)
+	start := len(f.changes)
 	if g.spilled > 0 {
 		f.beginParts(g)
 	} else {
 		f.addChanges(g)
 	}
+	f.noteRecount(g, f.changes[start:])
 	for _, r := range f.assembler.follows {
 		if r.inDoubt(g) {
 			f.doubt(r, "a transaction was committed out of order when the table was being read")

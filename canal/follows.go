@@ -38,6 +38,8 @@ type follow struct {
 	// nil until it is live again, see piece.go.
 	pieces []piece
 
+	recounted *recounted // of a relation whose rows are counted: how far that is, nil at the beginning
+
 	// Of a link, see link.go: what hangs on it, and whether it was given up since
 	// nothing does.
 	link       bool
@@ -73,14 +75,19 @@ type follow struct {
 
 // aware says that the relation has had all changes of the stream up to here, or
 // the rows that they made.
-func (f *follow) aware() bool { return f.state != indexer.Loading || f.lanes != nil }
+func (f *follow) aware() bool {
+	return f.state != indexer.Loading || f.lanes != nil || f.recounted != nil
+}
 
 // begun says that part of its table has been read, and is not in doubt.
-func (f *follow) begun() bool { return f.reached != nil || f.lanes != nil || f.pieces != nil }
+func (f *follow) begun() bool {
+	return f.reached != nil || f.lanes != nil || f.pieces != nil || f.recounted != nil
+}
 
 // unread has its table read from the beginning.
 func (f *follow) unread() {
 	f.due, f.reached, f.lanes, f.pieces, f.asideBy, f.since, f.converged = true, nil, nil, nil, nil, nil, nil
+	f.recounted = nil
 }
 
 // orLoading returns a state for the index: a relation that was never read is
@@ -90,6 +97,14 @@ func (f *follow) orLoading(s indexer.State) indexer.State {
 		return s
 	}
 	return indexer.Loading
+}
+
+// readings says of what is done to its table that it was done before.
+func (f *follow) readings(what string) string {
+	if f.read {
+		return what + " again"
+	}
+	return what
 }
 
 // rows says from how many rows an edge may come.

@@ -241,9 +241,15 @@ func TestLoadThatBreaksOffAgainAndAgain(t *testing.T) {
 // the binlog is sent.
 func (s *source) endReaders(t *testing.T) {
 	t.Helper()
+	s.endReadersOf(t, s.User())
+}
+
+// endReadersOf does so with those of another account.
+func (s *source) endReadersOf(t *testing.T, user string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
-	rows, err := s.DB().QueryContext(ctx, "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = ? AND COMMAND NOT LIKE 'Binlog Dump%'", s.User())
+	rows, err := s.DB().QueryContext(ctx, "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = ? AND COMMAND NOT LIKE 'Binlog Dump%'", user)
 	if err != nil {
 		t.Fatal(err)
 	}

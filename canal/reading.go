@@ -40,7 +40,14 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 	}
 	counted := r.many() || counts(r.Relation, tables[0])
 	var view *snapshot
+	var again *recount
 	if counted {
+		again = f.recounts(r, tables[0])
+	}
+	if again == nil {
+		r.recounted = nil
+	}
+	if counted && again == nil {
 		if view, err = f.openView(whole, r, tables); err != nil {
 			return err
 		}
@@ -67,6 +74,11 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 	case view != nil:
 		f.count(r, counted)
 		f.beginView(s, view)
+	case again != nil:
+		if r.Symmetric { // whose rows are read from both of their ends
+			guess *= 2
+		}
+		f.beginRecount(s, again, guess)
 	case r.inPieces():
 		guess = 0 // nobody knows how many rows they have
 	case !r.read && !r.link: // their negative numbers must not be passed over
@@ -81,7 +93,7 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 	if s.load == nil {
 		f.counters.rescanRows[r.id].Store(0)
 		f.counters.rescanGuess[r.id].Store(guess)
-		f.logger.Info("reading table again", "table", r.pattern().String(), "tables", len(tables), "relation", r.Name,
+		f.logger.Info(r.readings("reading table"), "table", r.pattern().String(), "tables", len(tables), "relation", r.Name,
 			"rows_estimated", guess, "index", s.index, "aside", r.aside, "ids", len(r.pieces))
 	}
 	return nil

@@ -39,9 +39,10 @@ type rescans struct {
 	db      *sql.DB
 	conn    *sql.Conn
 	active  *rescan
-	rows    int       // of a part
-	atOnce  int       // pieces: one after several had too many rows
-	turn    time.Time // until then it is the stream's
+	rows    int           // of a part
+	waited  time.Duration // of the time that the last part took: for a lock
+	atOnce  int           // pieces: one after several had too many rows
+	turn    time.Time     // until then it is the stream's
 	retry   *backoff.ExponentialBackOff
 	edges   []indexer.Edge
 	changes []indexer.Change
@@ -58,6 +59,8 @@ type rescan struct {
 
 	view *snapshot // of a relation whose rows are counted, else nil
 	load *load     // of a relation that was never read, else nil
+
+	recount *recount // of a relation whose rows are counted, without a view, else nil
 }
 
 // reads says that the table is read for a relation.
@@ -106,6 +109,7 @@ func (f *Follower) followOn(ctx context.Context) error {
 	}
 	f.settle()
 	f.judgeSuspects(ctx)
+	f.takeRecount()
 	if len(f.moves)+len(f.repairs) > 0 {
 		return nil
 	}
@@ -119,12 +123,13 @@ func (f *Follower) followOn(ctx context.Context) error {
 	if r == nil && !f.assembler.open && !f.audits.waits(now) && !(now.Before(f.rescans.turn) && f.stream.arrives(glance)) {
 		return f.auditNext(ctx)
 	}
-	if r == nil || f.assembler.open || !f.rescans.looks(r, now) && now.Before(f.rescans.turn) && f.stream.arrives(glance) {
+	if r == nil || f.assembler.open || f.rescans.waits() || !f.rescans.looks(r, now) && now.Before(f.rescans.turn) && f.stream.arrives(glance) {
 		err := f.readStream(ctx)
 		f.rescans.remember(f.changes)
 		return err
 	}
 	begins := f.rescans.active == nil
+	f.rescans.waited = 0
 	err := f.readPart(ctx, r)
 	took := time.Since(now)
 	f.rescans.turn = now.Add(2 * took)
@@ -133,7 +138,7 @@ func (f *Follower) followOn(ctx context.Context) error {
 	case err == nil && begins:
 	case err == nil:
 		f.rescans.retry.Reset()
-		f.rescans.rows = adapted(f.rescans.rows, took)
+		f.rescans.rows = adapted(f.rescans.rows, took-f.rescans.waited)
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case isDenied:
@@ -312,6 +317,14 @@ func (f *Follower) readPart(ctx context.Context, r *follow) error {
 	if s.load != nil {
 		return f.readLoad(ctx, whole, s.load)
 	}
+	if s.recount != nil {
+		err := f.readRecount(ctx, s)
+		if errors.Is(err, errNegative) {
+			f.halt(r, err)
+			return nil
+		}
+		return err
+	}
 	if r.inPieces() {
 		return f.readPieces(ctx, s)
 	}
@@ -341,11 +354,13 @@ func (f *Follower) readPart(ctx context.Context, r *follow) error {
 // stream has come to the end.
 func (f *Follower) endRescan(r *follow, end gtid.Position) {
 	r.due, r.converged = false, &end
-	if r.pieces == nil {
+	if r.pieces == nil && r.recounted == nil {
 		r.reached = &lastEdge
 	}
 	f.rescans.end()
-	f.counters.rescans[r.id].Add(1)
-	f.logger.Info("table is read again", "relation", r.Name, "rows", f.counters.rescanRows[r.id].Load(),
+	if r.read {
+		f.counters.rescans[r.id].Add(1)
+	}
+	f.logger.Info(r.readings("table is read"), "relation", r.Name, "rows", f.counters.rescanRows[r.id].Load(),
 		"took", time.Since(r.began).Round(time.Millisecond))
 }

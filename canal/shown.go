@@ -75,3 +75,35 @@ func (s *server) readEnd(ctx context.Context, conn *sql.Conn) (gtid.Position, er
 	end, err := s.binlogEnd(ctx, conn)
 	return gtid.Position{Kind: gtid.File, File: end}, err
 }
+
+// openPart opens a read view on a connection, which shows everything up to a position,
+// and nothing behind another. It is for one part of a table. Where that is locked while
+// it is opened, as it must be on MySQL without GTIDs, no group between the two changes it.
+func (s *server) openPart(ctx context.Context, db *sql.DB, conn *sql.Conn, t *table, locks bool) (shown, end gtid.Position, err error) {
+	if locks {
+		unlock, err := lockTables(ctx, db, s, []*snapshotTable{{table: t}})
+		if err != nil {
+			return shown, end, err
+		}
+		defer unlock()
+	}
+	switch s.kind {
+	case gtid.MySQL:
+		shown, err = s.executed(ctx, conn)
+	case gtid.File:
+		shown, err = s.readEnd(ctx, conn)
+	}
+	if err != nil {
+		return shown, end, err
+	}
+	if _, err := conn.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
+		return shown, end, err
+	}
+	if s.kind != gtid.Maria {
+		end, err = s.readEnd(ctx, conn)
+		return shown, end, err
+	}
+	place, err := viewPlace(ctx, conn)
+	shown = gtid.Position{Kind: gtid.File, File: place}
+	return shown, shown, err
+}

@@ -86,8 +86,17 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 	f.checked = true
 	f.retireLinks()
 	a.followTables()
-	// Those of which no relation is counted are loaded while the stream is followed.
-	return slices.DeleteFunc(read, func(t *snapshotTable) bool { return !t.counted }), nil
+	// The others are loaded while the stream is followed.
+	return slices.DeleteFunc(read, func(t *snapshotTable) bool { return !f.needsView(t) }), nil
+}
+
+// needsView says that the rows of a table are counted, for a relation that can only be
+// read as it was at one moment.
+func (f *Follower) needsView(t *snapshotTable) bool {
+	return slices.ContainsFunc(t.edges, func(e edgePlan) bool {
+		r := f.assembler.follows[e.relation]
+		return counts(r.Relation, t.table) && f.recounts(r, t.table) == nil
+	})
 }
 
 // recognize takes over the definition of a table, and doubts the relations for

@@ -47,7 +47,7 @@ func (s *auditScan) read(ctx context.Context, q queryer, x *indexer.Index, limit
 	} else {
 		p, err = s.takeRows(ctx, q, x, limit)
 	}
-	if err == nil && s.Symmetric { // rows stand in the lists of both of their ids
+	if err == nil && s.Symmetric && s.mirror == nil { // rows stand in the lists of both of their ids
 		err = s.lookUp(ctx, q, &p, p.tallies, true)
 	}
 	return p, err
@@ -84,6 +84,11 @@ func (s *auditScan) takeRows(ctx context.Context, q queryer, x *indexer.Index, l
 			return p, err
 		}
 	}
+	if s.mirror != nil {
+		if last, err = s.takeMirrored(ctx, q, &p, last, limit); err != nil {
+			return p, err
+		}
+	}
 	if !s.byEdge {
 		for i, t := range p.tallies {
 			p.tallies[i].index = x.Rows(s.relation.id, t.Key, t.Value)
@@ -97,6 +102,43 @@ func (s *auditScan) takeRows(ctx context.Context, q queryer, x *indexer.Index, l
 	p.next = auditPlace{reached: &last}
 	p.ends = last == lastEdge
 	return p, nil
+}
+
+// takeMirrored adds the rows of edges up to last that are these the other way. Where they
+// are more than a part may have, it ends the part before. It returns the last edge of it.
+func (s *auditScan) takeMirrored(ctx context.Context, q queryer, p *auditPart, last indexer.Edge, limit int) (indexer.Edge, error) {
+	s.mirror.reached = s.place.reached
+	rows, err := s.mirror.readEdges(ctx, q, nil, limit)
+	if err != nil {
+		return last, err
+	}
+	p.rows += rows.rows
+	cut := rows.rows == limit && compareEdges(rows.last, last) <= 0
+	if cut { // there may be more rows of the last edge
+		last = rows.last
+		p.tallies = append(p.tallies, tally{Edge: last})
+	}
+	for _, e := range rows.edges {
+		if e.Key != e.Value && !(cut && e == last) {
+			p.tallies = append(p.tallies, tally{Edge: e, source: 1})
+		}
+	}
+	slices.SortFunc(p.tallies, func(a, b tally) int { return compareEdges(a.Edge, b.Edge) })
+	all := p.tallies
+	p.tallies = all[:0]
+	for _, t := range all {
+		switch n := len(p.tallies); {
+		case compareEdges(t.Edge, last) > 0:
+		case n > 0 && p.tallies[n-1].Edge == t.Edge:
+			p.tallies[n-1].source += t.source
+		default:
+			p.tallies = append(p.tallies, t)
+		}
+	}
+	if cut {
+		err = s.lookUp(ctx, q, p, p.tallies[len(p.tallies)-1:], true)
+	}
+	return last, err
 }
 
 // first returns the first edge that the next part may have.

@@ -133,7 +133,7 @@ func (f *Follower) settle() {
 		if r.converged == nil || !f.passed(*r.converged) {
 			continue
 		}
-		r.state, r.converged, r.since, r.reached, r.lanes, r.pieces = indexer.Live, nil, nil, nil, nil, nil
+		r.state, r.converged, r.since, r.reached, r.lanes, r.pieces, r.recounted = indexer.Live, nil, nil, nil, nil, nil, nil
 		r.read = true
 		if now := time.Now(); !r.began.IsZero() {
 			r.restUntil(now.Add(min(now.Sub(r.began), time.Minute)))

@@ -45,7 +45,7 @@ func (f *Follower) openView(ctx context.Context, r *follow, tables []*table) (*s
 
 // beginView begins to read a view.
 func (f *Follower) beginView(s *rescan, view *snapshot) {
-	s.view, s.reached, s.lanes, s.pieces, s.asideBy = view, nil, nil, nil, nil
+	s.view, s.reached, s.lanes, s.pieces, s.asideBy, s.recounted = view, nil, nil, nil, nil, nil
 	s.since, s.from, s.sure, s.unsure, s.aside = &view.seen, &view.from, &view.sure, view.unsure, true
 	f.readings = append(f.readings, indexer.Reading{Relation: s.id, Aside: true, Begins: true})
 }

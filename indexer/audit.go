@@ -43,8 +43,8 @@ func (x *Index) Edges(rel RelationID, first, last Edge) iter.Seq2[Edge, uint64] 
 	}
 }
 
-// repair makes edges what an audit has found them to be. Those that were not are
-// counted as drift.
+// repair makes edges what an audit, or a reading of the table, has found them to be.
+// Those of a relation that is Live, and were not, are counted as drift.
 func (x *Index) repair(repairs []Repair) {
 	for len(repairs) > 0 {
 		n := 1
@@ -76,7 +76,9 @@ func (r *relation) repair(repairs []Repair) {
 			changes = append(changes, postings.Change{Key: e.Key, Value: e.Value, Op: postings.Remove})
 		}
 	}
-	r.drifted.Add(uint64(len(changes) + len(deltas)))
+	if state, _ := r.getState(); state == Live {
+		r.drifted.Add(uint64(len(changes) + len(deltas)))
+	}
 	if counts {
 		r.count(r.rows.add(tree, deltas))
 		return

@@ -408,6 +408,27 @@ func damagePage(t *testing.T, path string) {
 	}
 }
 
+// A reading of nothing drops what is left of a relation that is damaged, and what was
+// collected aside: its table is read by repairs.
+func TestRepairsBegin(t *testing.T) {
+	d, _ := twoRelations(t)
+	damagePage(t, pagesOf(d, "followers"))
+	d, x, _, _ := reopen(t, d, followers, following)
+	d.Prove(t.Context(), func(string) {})
+	stale := []Transition{{Relation: 0, State: Stale}, {Relation: 1, State: Stale}}
+	x.Apply(Batch{Transitions: stale, Readings: []Reading{{Relation: 1, Edges: []Edge{{Key: 9, Value: 9}}, Aside: true, Begins: true}}})
+	edges := x.Status()[1].Edges
+	begins := Reading{First: Edge{Key: 1}, Begins: true}
+	x.Apply(Batch{Readings: []Reading{begins, {Relation: 1, First: begins.First, Begins: true}}})
+	x.Apply(Batch{Repairs: []Repair{{Relation: 0, Edge: Edge{Key: 5, Value: 6}, Rows: 1}}, Transitions: live(0, 1)})
+	if s := x.Status()[0]; s.State != Live || s.Edges != 1 || !x.Contains(0, 5, 6) {
+		t.Errorf("the damaged relation is %+v, want one edge", s)
+	}
+	if s := x.Status()[1]; s.State != Live || s.Edges != edges {
+		t.Errorf("the other one is %+v, want its %d edges", s, edges)
+	}
+}
+
 // A relation that is found to be damaged when its pages are copied, as somebody
 // has removed their file, does not keep the others from being written.
 func TestDamagedRelationWithoutItsPageFileIsLeftOut(t *testing.T) {

@@ -1,6 +1,7 @@
 package indexer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -214,6 +215,9 @@ func (r *relation) read(part Reading) {
 		return
 	}
 	r.dropAside()
+	if cmp.Or(cmp.Compare(part.First.Key, part.Last.Key), cmp.Compare(part.First.Value, part.Last.Value)) > 0 {
+		return
+	}
 	if len(part.Values) > 0 {
 		r.replaceValues(part.Values, part.Edges)
 		return

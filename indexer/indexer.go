@@ -111,7 +111,7 @@ type Reading struct {
 
 	// First and Last bound the part of a table that is read in the order of the
 	// edges: Edges, which ascend, are all that there are from First to Last, both
-	// included.
+	// included. First behind Last is for nothing: the table is read by repairs.
 	First, Last Edge
 
 	// Values, unless there are none, are what is read instead: Edges are all that
