@@ -116,9 +116,13 @@ func (f *Follower) auditNext(ctx context.Context) error {
 		f.endAudit(a)
 		return nil
 	}
-	bounded, cancel := context.WithTimeout(ctx, partTimeout)
-	defer cancel()
 	begins := a.scan == nil
+	timeout := partTimeout
+	if begins && a.todo[0].many() {
+		timeout = manyTimeout
+	}
+	bounded, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	rows, err := f.auditPart(bounded, a)
 	took := time.Since(began)
 	f.rescans.turn = began.Add(2 * took)
@@ -151,7 +155,7 @@ func (f *Follower) auditPart(ctx context.Context, a *audit) (rows int, err error
 		return 0, err
 	}
 	s := a.scan
-	if err := f.awaitAudit(ctx, s.table); err != nil {
+	if err := f.awaitAudit(ctx, s.tables()); err != nil {
 		return 0, err
 	}
 	limit := min(f.audits.rows, f.audits.rate)
@@ -176,10 +180,10 @@ func (f *Follower) auditPart(ctx context.Context, a *audit) (rows int, err error
 	return max(part.rows, len(part.tallies)), nil
 }
 
-func (f *Follower) awaitAudit(ctx context.Context, t *table) error {
+func (f *Follower) awaitAudit(ctx context.Context, tables []*table) error {
 	ctx, cancel := context.WithTimeout(ctx, auditPatience)
 	defer cancel()
-	return f.awaitApplied(ctx, t)
+	return f.awaitApplied(ctx, tables)
 }
 
 // auditFailed tries again later, or gives the relation up.
@@ -368,12 +372,13 @@ func (a *audit) readAgain() {
 	a.Edges -= s.edges
 }
 
-// auditScan is the comparison of one relation. Its rescan tells how rows are read.
+// auditScan is the comparison of one relation.
 type auditScan struct {
-	rescan
 	relation *follow
-	mirror   *rescan // of a symmetric relation that is recounted: how rows are read by their edges the other way
-	byEdge   bool    // rows are read in the order of the edges; else the edges are looked up when all rows are read
+	scans    []*tableScan
+	columns  []string // that rows are ordered by
+	byEdge   bool     // rows are read in the order of the edges; else the edges are looked up when all rows are read
+	bothWays bool     // of a symmetric relation: each table is scanned for either way of its rows, so that none is looked up
 	place    auditPlace
 	done     bool // all of it is read
 	over     bool // and judged, or the relation is read again
@@ -388,50 +393,110 @@ type auditScan struct {
 	repeated int                     // how often that was so
 }
 
+// tableScan is how the rows of a table are read to be compared. The columns of its
+// relation are those that it reads as key and value.
+type tableScan struct {
+	rescan
+	reversed bool         // rows are read from their values to their keys, beside a scan from their keys
+	next     indexer.Edge // of the next row, or before it: a guess
+}
+
 // auditPlace is how far a comparison has come.
 type auditPlace struct {
 	reached *indexer.Edge // nil at the beginning
 	lookUps bool          // edges of the index are looked up
 }
 
+// tables returns those that are compared.
+func (s *auditScan) tables() []*table {
+	var tables []*table
+	for _, t := range s.scans {
+		if !t.reversed {
+			tables = append(tables, t.table)
+		}
+	}
+	return tables
+}
+
 func (s *auditScan) forget() { s.suspects, s.until, s.unclear = nil, nil, false }
 
 // beginAuditScan finds out how a relation can be compared.
 func (f *Follower) beginAuditScan(ctx context.Context, r *follow) (*auditScan, error) {
+	var tables []*table
+	for _, name := range r.tablesOf() {
+		t, err := readTable(ctx, f.rescans.conn, name.Schema, name.Name, f.o.User)
+		if refused, ok := errors.AsType[*refusal](err); ok && r.hasLost(err) {
+			return nil, refused.error // the stream will tell
+		}
+		if err != nil {
+			return nil, err
+		}
+		t.note(r)
+		if err := errors.Join(t.check(r.Relation, f.server), t.checkWhere(r, f.server)); err != nil {
+			return nil, err // which the stream will tell as well
+		}
+		if t.textKeyed(r.Relation) {
+			return nil, &refusal{errors.New("its keys are text")}
+		}
+		tables = append(tables, t)
+	}
+	return planAudit(r, tables)
+}
+
+// planAudit plans in which order tables are read to be compared. It refuses those that
+// have none.
+func planAudit(r *follow, tables []*table) (*auditScan, error) {
 	if r.many() {
-		return nil, &refusal{errors.New("it is of many tables")}
+		return planMerge(r, tables)
 	}
-	t, err := readTable(ctx, f.rescans.conn, r.Schema, r.Table, f.o.User)
-	if err != nil {
-		return nil, err
+	ordered := *r
+	t := &tableScan{rescan: rescan{follow: &ordered, table: tables[0]}}
+	s := &auditScan{relation: r, scans: []*tableScan{t}}
+	t.index, t.columns, s.byEdge = t.table.scanOrder(r.Key, r.Value)
+	if s.columns = t.columns; s.byEdge {
+		return s, nil
 	}
-	t.note(r)
-	if err := errors.Join(t.check(r.Relation, f.server), t.checkWhere(r, f.server)); err != nil {
-		return nil, err // the stream will tell
+	if t.index, t.columns, s.byEdge = t.table.scanOrder(r.Value, r.Key); !s.byEdge {
+		return nil, noOrder(t.table, r.Key, r.Value)
 	}
-	if t.textKeyed(r.Relation) {
-		return nil, &refusal{errors.New("its keys are text")}
-	}
-	s := planAudit(r, t)
-	if s == nil {
-		return nil, &refusal{fmt.Errorf("the table has no index that begins with %s and %s: CREATE INDEX of both", r.Key, r.Value)}
+	if s.columns, s.byEdge = t.columns, r.Symmetric; s.byEdge { // whose edges are the same from either end
+		ordered.Key, ordered.Value = r.Value, r.Key
 	}
 	return s, nil
 }
 
-// planAudit plans in which order a table is read to be compared, nil if there is none.
-func planAudit(r *follow, t *table) *auditScan {
-	ordered := *r
-	s := &auditScan{rescan: rescan{follow: &ordered, table: t}, relation: r}
-	s.index, s.columns, s.byEdge = t.scanOrder(r.Key, r.Value)
-	if s.byEdge {
-		return s
+// planMerge plans to read tables in the order of the edges (see merge.go).
+func planMerge(r *follow, tables []*table) (*auditScan, error) {
+	s := &auditScan{relation: r, columns: []string{r.Key, r.Value}, byEdge: true, bothWays: r.Symmetric}
+	if err := s.add(tables); err != nil {
+		return nil, err
 	}
-	if s.index, s.columns, s.byEdge = t.scanOrder(r.Value, r.Key); !s.byEdge {
-		return nil
+	return s, nil
+}
+
+// add plans how more tables are read, of a relation of many: all in the order of the edges,
+// so that they can be merged (see merge.go). Of a symmetric relation a row stands in the
+// lists of both of its ids, so that each table is read from either end: to look rows up
+// would be to look for each edge in every table.
+func (s *auditScan) add(tables []*table) error {
+	there, back := *s.relation, *s.relation
+	back.Key, back.Value = there.Value, there.Key
+	for _, t := range tables {
+		ways := []*follow{&there}
+		if s.bothWays {
+			ways = append(ways, &back)
+		}
+		for _, r := range ways {
+			index, columns, sorted := t.scanOrder(r.Key, r.Value)
+			if !sorted {
+				return noOrder(t, r.Key, r.Value)
+			}
+			s.scans = append(s.scans, &tableScan{rescan: rescan{follow: r, table: t, index: index, columns: columns}, reversed: r == &back})
+		}
 	}
-	if s.byEdge = r.Symmetric; s.byEdge { // whose edges are the same from either end
-		ordered.Key, ordered.Value = r.Value, r.Key
-	}
-	return s
+	return nil
+}
+
+func noOrder(t *table, key, value string) error {
+	return &refusal{fmt.Errorf("table %s has no index that begins with %s and %s: CREATE INDEX of both", t, key, value)}
 }

@@ -250,7 +250,7 @@ func TestAuditLeavesOut(t *testing.T) {
 		schema := s.schema(t)
 		createFollowed(t, s, schema)
 		s.run(t, schema, "CREATE TABLE text_t (a VARCHAR(20), b BIGINT, KEY (a, b))", "CREATE TABLE single (a BIGINT, b BIGINT, KEY (a), KEY (b))",
-			"CREATE TABLE shard_1 LIKE safe", "CREATE TABLE v (a BIGINT, b BIGINT, KEY (a, b))")
+			"CREATE TABLE shard_1 LIKE safe", "CREATE TABLE shard_2 (a BIGINT, b BIGINT, KEY (a))", "CREATE TABLE v (a BIGINT, b BIGINT, KEY (a, b))")
 		relations := []string{"text_t.a.b", "single.a.b", "shard_*.a.b", "t.a.b", "v.a.b"}
 		if !s.isMaria() {
 			relations[2] = "safe.a.b" // a lock of all schemas would be needed

@@ -21,7 +21,7 @@ func TestXAInLimboAcrossARestart(t *testing.T) {
 		}
 		const waits = "does not show yet what was committed by XA"
 		schema := s.schema(t)
-		s.run(t, schema, createBag, "INSERT INTO bag VALUES (1, 1, 0), (1, 1, 1)")
+		s.run(t, schema, createHeap, "INSERT INTO bag VALUES (1, 1, 0), (1, 1, 1)") // read as soon as it is due
 		k := s.followUnaudited(t, schema, "bag.a.b")
 		k.exact()
 		k.rescan("bag.a.b")

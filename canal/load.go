@@ -176,7 +176,7 @@ func (f *Follower) askForParts(ctx, whole context.Context, l *load) error {
 			return nil
 		}
 		if !shown {
-			if err := f.awaitApplied(ctx, l.table.table); err != nil {
+			if err := f.awaitApplied(ctx, []*table{l.table.table}); err != nil {
 				return err
 			}
 			shown = true
@@ -361,9 +361,9 @@ func perSecond(n uint64, d time.Duration) uint64 { return uint64(float64(n) / ma
 
 // awaitApplied waits until the source shows everything that is applied, also to
 // views that are opened later on other connections.
-func (f *Follower) awaitApplied(ctx context.Context, t *table) error {
+func (f *Follower) awaitApplied(ctx context.Context, tables []*table) error {
 	if err := f.settleLimbo(ctx); err != nil {
 		return err
 	}
-	return f.server.awaitShown(ctx, f.rescans.conn, t, f.tracker.Position(), f.end)
+	return f.server.awaitShown(ctx, f.rescans.conn, tables, f.tracker.Position(), f.end)
 }

@@ -21,7 +21,7 @@ const (
 // lockTables locks tables against writers on MySQL, on a connection of its own,
 // and returns what unlocks them. It has the lock when no transaction that has
 // written to them is still open, or prepared.
-func lockTables(ctx context.Context, db *sql.DB, s *server, tables []*snapshotTable) (unlock func() error, err error) {
+func lockTables(ctx context.Context, db *sql.DB, s *server, tables []*table) (unlock func() error, err error) {
 	if len(tables) == 0 {
 		return func() error { return nil }, nil
 	}
@@ -48,7 +48,7 @@ func lockTables(ctx context.Context, db *sql.DB, s *server, tables []*snapshotTa
 		return nil, fmt.Errorf("a long transaction holds one of the tables: %w", err)
 	}
 	if err != nil {
-		return nil, explainLock(err, s, tables[0].table)
+		return nil, explainLock(err, s, tables[0])
 	}
 	return conn.Close, nil
 }
@@ -79,7 +79,7 @@ func explainLock(err error, s *server, t *table) error {
 // Before MySQL 8.0 a transaction that has changed a table by its foreign keys alone
 // does not hold it, but a lock of InnoDB [seen on 5.7], which LOCK TABLES waits for
 // as well where autocommit is off.
-func lock(ctx context.Context, conn *sql.Conn, tables []*snapshotTable, mode string, seconds int) error {
+func lock(ctx context.Context, conn *sql.Conn, tables []*table, mode string, seconds int) error {
 	if _, err := conn.ExecContext(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout = %d, innodb_lock_wait_timeout = %[1]d, "+
 		"innodb_table_locks = ON, autocommit = OFF", seconds)); err != nil {
 		return err

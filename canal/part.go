@@ -13,7 +13,7 @@ import (
 // shownEdges reads the next rows as soon as the source shows everything that is
 // applied.
 func (f *Follower) shownEdges(ctx context.Context, s *rescan) (part, error) {
-	if err := f.awaitApplied(ctx, s.table); err != nil {
+	if err := f.awaitApplied(ctx, []*table{s.table}); err != nil {
 		return part{}, err
 	}
 	p, err := s.readEdges(ctx, f.rescans.conn, f.rescans.edges[:0], f.rescans.rows)

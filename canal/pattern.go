@@ -17,7 +17,8 @@ import (
 
 // A relation of many tables is of all those that a pattern matches. Rows of
 // several may hold the same edge, and an id of one shard may come to another, so
-// its rows are counted, and it is read as a whole: all tables in one view.
+// its rows are counted, and it is read as a whole: in parts of all tables (see merge.go),
+// or all in one view.
 //
 // Which tables there are at the place of the stream is known exactly while the
 // relation is live. Those that come are told by a statement. Before the stream
@@ -30,7 +31,10 @@ import (
 // every other one: rows of a table that is not known put the relation in doubt.
 //
 // The index does not know which edges are of which table. So the relation is read
-// again when one of several is emptied or dropped.
+// again when one of several is emptied or dropped. One that is created while all are read
+// in parts is read with the others from then on. It may have had rows already at the moment
+// of the part that the stream has yet to come up with, whose changes count as seen there: so
+// that part is read again.
 
 // newcomer is a table of a relation's pattern that may have come.
 type newcomer struct {
@@ -259,6 +263,9 @@ func (f *Follower) look(r *follow, n newcomer) {
 		f.doubt(r, reason)
 		return
 	}
+	if f.rescans.reads(r) && f.rescans.waits() {
+		f.rescans.active.recount.unclear = true // its rows may be missing from the part
+	}
 	r.converged, r.lookAt = nil, time.Time{}
 	if r.state == indexer.Live {
 		r.state = indexer.Stale
@@ -331,6 +338,12 @@ func (f *Follower) admit(ctx context.Context, r *follow) error {
 	end, err := f.server.readEnd(ctx, conn)
 	if err != nil {
 		return err
+	}
+	if f.rescans.reads(r) && f.rescans.active.recount != nil {
+		if err := f.rescans.active.recount.add(come); err != nil {
+			f.doubt(r, fmt.Sprintf("it cannot be read in parts any more: %v", err))
+			return nil
+		}
 	}
 	for i, t := range come {
 		come[i] = f.holdAgainstKnown(r, t)

@@ -195,7 +195,7 @@ func (f *Follower) readSomePieces(ctx context.Context, s *rescan) error {
 			rest = append(rest, p)
 		}
 	}
-	if err := f.awaitApplied(ctx, s.table); err != nil {
+	if err := f.awaitApplied(ctx, []*table{s.table}); err != nil {
 		return err
 	}
 	p, err := s.readEdges(ctx, f.rescans.conn, f.rescans.edges[:0], maxPieceRows+1)

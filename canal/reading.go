@@ -42,7 +42,7 @@ func (f *Follower) beginRescan(ctx, whole context.Context, r *follow) error {
 	var view *snapshot
 	var again *recount
 	if counted {
-		again = f.recounts(r, tables[0])
+		again = f.recounts(r, tables)
 	}
 	if again == nil {
 		r.recounted = nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/kithdb/kith/canal/gtid"
@@ -34,6 +33,8 @@ import (
 // go from the one that is still to be read to the one that was. So the rows are read
 // from both of their ends, and an edge is tallied at each of its places.
 //
+// Of many tables a part has the rows of all of them, see merge.go.
+//
 // So a reading needs no view that lasts, and goes on after a restart where every edge
 // of the parts before is known. What moves edges begins it anew, as it does any
 // reading (see withoutCascadesInVain).
@@ -58,42 +59,37 @@ const (
 
 // recounted is how far the recounting of a relation has come, as a bookmark has it.
 type recounted struct {
-	Columns []string      `json:"columns"` // in whose order rows are read
+	Columns []string      `json:"columns"`          // in whose order rows are read
+	Tables  []string      `json:"tables,omitempty"` // of a relation of many: those that were read
 	Reached *indexer.Edge `json:"reached"`
 }
 
-// recounts plans to recount a table for a relation, nil if it is to be read in one
+// recounts plans to recount the tables of a relation, nil if they are to be read in one
 // view. If it is not the first reading, the index has edges that the table lacks, and
 // these are only met where both are in the same order.
-func (f *Follower) recounts(r *follow, t *table) *recount {
-	if f.o.Index == nil || r.many() || t.textKeyed(r.Relation) {
+func (f *Follower) recounts(r *follow, tables []*table) *recount {
+	if f.o.Index == nil || len(tables) == 0 || tables[0].textKeyed(r.Relation) {
 		return nil
 	}
-	s := planAudit(r, t)
-	if s == nil || !s.byEdge && r.read || r.Symmetric && !s.addMirror() {
+	plan := planAudit
+	if r.Symmetric { // whose rows may turn
+		plan = planMerge
+	}
+	s, err := plan(r, tables)
+	if err != nil || !s.byEdge && r.read {
 		return nil
 	}
 	return &recount{auditScan: *s, again: make(map[indexer.Edge]bool)}
 }
 
-// addMirror plans how rows are read by their edges the other way, and says whether
-// indexes lead to both.
-func (s *auditScan) addMirror() bool {
-	mirrored := *s.follow
-	mirrored.Key, mirrored.Value = s.Value, s.Key
-	s.mirror = &rescan{follow: &mirrored, table: s.table}
-	s.mirror.index, s.mirror.columns, _ = s.table.scanOrder(mirrored.Key, mirrored.Value)
-	inOrder := slices.EqualFunc(s.mirror.columns, []string{mirrored.Key, mirrored.Value}, strings.EqualFold)
-	return inOrder && len(s.columns) > 1
-}
-
-// beginRecount begins to recount a relation's table, or goes on with that.
+// beginRecount begins to recount a relation's tables, or goes on with that, where these
+// are those that were read: what an edge has of each is not known.
 func (f *Follower) beginRecount(s *rescan, c *recount, guess uint64) {
 	r := s.follow
 	now := time.Now()
-	c.progress = progress{table: c.table.String(), began: now, told: now, guess: guess}
+	c.progress = progress{table: r.pattern().String(), began: now, told: now, guess: guess}
 	r.reached, r.lanes, r.pieces, r.aside, r.asideBy = nil, nil, nil, false, nil
-	if r.recounted != nil && slices.Equal(r.recounted.Columns, c.columns) {
+	if r.recounted != nil && slices.Equal(r.recounted.Columns, c.columns) && slices.Equal(r.recounted.Tables, c.names()) {
 		c.place.reached = r.recounted.Reached
 		c.done = c.place.reached != nil && *c.place.reached == lastEdge
 	} else if r.recounted = nil; !r.read {
@@ -104,7 +100,7 @@ func (f *Follower) beginRecount(s *rescan, c *recount, guess uint64) {
 		f.count(r, true)
 		f.readings = append(f.readings, indexer.Reading{Relation: r.id, First: lastEdge, Begins: true}) // of nothing yet
 	}
-	s.recount, s.index = c, c.index
+	s.recount, s.index = c, c.scans[0].index
 }
 
 // readRecount tallies the next edges, or those that are to be tallied again.
@@ -118,7 +114,7 @@ func (f *Follower) readRecount(ctx context.Context, s *rescan) error {
 		return err
 	}
 	if f.server.kind != gtid.File { // which waits for a lock
-		if err := f.awaitApplied(ctx, c.table); err != nil {
+		if err := f.awaitApplied(ctx, nil); err != nil {
 			return err
 		}
 	}
@@ -131,7 +127,7 @@ func (f *Follower) readRecount(ctx context.Context, s *rescan) error {
 	}
 	part := auditPart{next: c.place, ends: c.done}
 	if c.tried = len(c.again) > 0; c.tried {
-		err = c.tallyAgain(ctx, f.rescans.conn, f.o.Index, &part, againAtOnce)
+		err = c.tallyAgain(ctx, f.rescans.conn, f.o.Index, &part, max(againAtOnce/len(c.scans), minRowsOfTable))
 	} else {
 		part, err = c.read(ctx, f.rescans.conn, f.o.Index, f.rescans.rows)
 	}
@@ -161,15 +157,15 @@ func (f *Follower) openPart(ctx context.Context, c *recount) (shown, end gtid.Po
 		c.vain, locks = 0, true
 	}
 	began := time.Now()
-	shown, end, err = f.server.openPart(ctx, f.rescans.db, f.rescans.conn, c.table, locks)
+	shown, end, err = f.server.openPart(ctx, f.rescans.db, f.rescans.conn, c.tables(), locks)
 	f.rescans.waited = time.Since(began)
 	if denied, ok := errors.AsType[*lockDenied](err); ok && f.server.kind == gtid.MySQL {
 		c.denied = true
-		f.logger.Warn("rows change all the time, and are counted when they rest for a moment: with the right to lock their table they need not",
+		f.logger.Warn("rows change all the time, and are counted when they rest for a moment: with the right to lock their tables they need not",
 			"relation", c.relation.Name, "reason", denied)
 	}
 	if err != nil && locks && f.server.kind == gtid.MySQL {
-		return f.server.openPart(ctx, f.rescans.db, f.rescans.conn, c.table, false)
+		return f.server.openPart(ctx, f.rescans.db, f.rescans.conn, c.tables(), false)
 	}
 	return shown, end, err
 }
@@ -184,10 +180,21 @@ func (c *recount) tallyAgain(ctx context.Context, q queryer, x *indexer.Index, p
 	}
 	slices.SortFunc(p.tallies, func(a, b tally) int { return compareEdges(a.Edge, b.Edge) })
 	err := c.lookUp(ctx, q, p, p.tallies, false)
-	if err == nil && c.Symmetric {
+	if err == nil && c.relation.Symmetric && !c.bothWays {
 		err = c.lookUp(ctx, q, p, p.tallies, true)
 	}
 	return err
+}
+
+// names returns the names of the tables of a relation of many.
+func (c *recount) names() (names []string) {
+	if c.relation.many() {
+		for _, t := range c.tables() {
+			names = append(names, t.String())
+		}
+		slices.Sort(names)
+	}
+	return names
 }
 
 // waits says that the stream has yet to come to where a part is judged.
@@ -233,15 +240,8 @@ func (c *recount) noteOthers(changes []indexer.Change) {
 
 // inPart says that the place of an edge is in the last part.
 func (c *recount) inPart(e indexer.Edge) bool {
-	inOrder := func(e indexer.Edge) indexer.Edge {
-		if !c.byEdge {
-			return indexer.Edge{Key: e.Value, Value: e.Key}
-		}
-		return e
-	}
-	e = inOrder(e)
 	before, last := c.before.reached, c.place.reached
-	return (before == nil || compareEdges(e, inOrder(*before)) > 0) && compareEdges(e, inOrder(*last)) <= 0
+	return (before == nil || c.compare(e, *before) > 0) && (last == nil || c.compare(e, *last) <= 0)
 }
 
 // takeRecount gives the index what was tallied, when the stream has come to where
@@ -271,7 +271,7 @@ func (f *Follower) takeRecount() {
 	slices.SortFunc(f.repairs[others:], func(a, b indexer.Repair) int { return compareEdges(a.Edge, b.Edge) })
 	if c.forget(); len(c.again) == 0 {
 		c.vain = 0
-		s.recounted = &recounted{Columns: c.columns, Reached: c.place.reached}
+		s.recounted = &recounted{Columns: c.columns, Tables: c.names(), Reached: c.place.reached}
 	}
 }
 

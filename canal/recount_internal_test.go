@@ -24,6 +24,7 @@ func TestGroupsThatAPartMayNotShow(t *testing.T) {
 		group    group
 		change   indexer.Change
 		reversed bool // the part is in the order of values
+		ends     bool // it is the last one
 		tried    bool
 		left     []indexer.Edge // of those tallied
 		again    []indexer.Edge
@@ -40,6 +41,7 @@ func TestGroupsThatAPartMayNotShow(t *testing.T) {
 		{name: "the last edge before the part", change: indexer.Change{Key: 2, Value: 2}, left: tallied},
 		{name: "an edge of a part in the order of values", reversed: true, change: indexer.Change{Key: 9, Value: 3}, left: tallied, again: []indexer.Edge{edge(9, 3)}},
 		{name: "an edge behind a part in the order of values", reversed: true, change: indexer.Change{Key: 3, Value: 10}, left: tallied},
+		{name: "an edge of the last part in the order of values", reversed: true, ends: true, change: indexer.Change{Key: 3, Value: 10}, left: tallied, again: []indexer.Edge{edge(3, 10)}},
 		{name: "an edge beside those that are tallied again", tried: true, change: indexer.Change{Key: 7, Value: 1}, left: tallied},
 		{name: "a key that goes", change: indexer.Change{Op: indexer.DropKey, Key: 3, Value: 3}, left: tallied[1:], again: tallied[:1]},
 		{name: "a table that is emptied", change: indexer.Change{Op: indexer.Clear}},
@@ -54,6 +56,9 @@ func TestGroupsThatAPartMayNotShow(t *testing.T) {
 			relation: r, byEdge: !c.reversed, until: &end, suspects: map[indexer.Edge]uint64{edge(3, 4): 1, edge(5, 6): 0},
 			before: auditPlace{reached: &indexer.Edge{Key: 2, Value: 2}}, place: auditPlace{reached: &indexer.Edge{Key: 8, Value: 9}},
 		}}
+		if c.ends {
+			s.place = auditPlace{lookUps: true}
+		}
 		f.rescans.active = &rescan{follow: r, recount: s}
 		if c.group.mark.file == "" {
 			c.group.mark = mark{file: "binlog.000001", offset: 501}
@@ -113,7 +118,8 @@ func TestPartsInVainLockTheTable(t *testing.T) {
 		run(t, ctx, source.DB(), "CREATE DATABASE s", "CREATE TABLE s.bag (a INT, b INT, KEY (a, b))")
 		grantReading(t, ctx, source, "s")
 		f := newFollowerOf(t, ctx, source, Relation{Name: "bag", Schema: "s", Table: "bag", Key: "a", Value: "b"})
-		c := &recount{auditScan: auditScan{rescan: rescan{table: &table{Schema: "s", Name: "bag"}}, relation: f.assembler.follows[0]}}
+		c := &recount{auditScan: auditScan{relation: f.assembler.follows[0],
+			scans: []*tableScan{{rescan: rescan{table: &table{Schema: "s", Name: "bag"}}}}}}
 		locks := func() (n int) {
 			var name string
 			if err := source.DB().QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE 'Com_lock_tables'").Scan(&name, &n); err != nil {

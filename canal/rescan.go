@@ -123,7 +123,7 @@ func (f *Follower) followOn(ctx context.Context) error {
 	if r == nil && !f.assembler.open && !f.audits.waits(now) && !(now.Before(f.rescans.turn) && f.stream.arrives(glance)) {
 		return f.auditNext(ctx)
 	}
-	if r == nil || f.assembler.open || f.rescans.waits() || !f.rescans.looks(r, now) && now.Before(f.rescans.turn) && f.stream.arrives(glance) {
+	if r == nil || f.assembler.open || !f.rescans.looks(r, now) && (f.rescans.waits() || now.Before(f.rescans.turn) && f.stream.arrives(glance)) {
 		err := f.readStream(ctx)
 		f.rescans.remember(f.changes)
 		return err

@@ -117,7 +117,7 @@ func (f *Follower) tryLocks(ctx context.Context, db *sql.DB) error {
 	}
 	defer conn.Close()
 	for _, t := range f.assembler.tables {
-		err := lock(ctx, conn, []*snapshotTable{{table: t}}, "READ", 1)
+		err := lock(ctx, conn, []*table{t}, "READ", 1)
 		if err != nil && !isServerError(err, errLockWaitTimeout) {
 			return explainLock(err, f.server, t)
 		}

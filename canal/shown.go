@@ -18,7 +18,7 @@ import (
 // transaction enters gtid_executed when it can be seen. MariaDB tells the place
 // of a read view. MySQL without GTIDs tells nothing; but a transaction holds its
 // tables until it can be seen, so a lock waits for those that are sent already.
-func (s *server) awaitShown(ctx context.Context, conn *sql.Conn, t *table, position gtid.Position, at gtid.Coordinates) error {
+func (s *server) awaitShown(ctx context.Context, conn *sql.Conn, tables []*table, position gtid.Position, at gtid.Coordinates) error {
 	switch s.kind {
 	case gtid.MySQL:
 		var timeout int
@@ -28,12 +28,15 @@ func (s *server) awaitShown(ctx context.Context, conn *sql.Conn, t *table, posit
 		}
 		return nil
 	case gtid.File:
-		err := lock(ctx, conn, []*snapshotTable{{table: t}}, "READ", 1)
+		if len(tables) == 0 {
+			return nil
+		}
+		err := lock(ctx, conn, tables, "READ", 1)
 		if err == nil {
 			_, err = conn.ExecContext(ctx, "UNLOCK TABLES")
 		}
 		_, restored := conn.ExecContext(ctx, "SET SESSION autocommit = ON")
-		return errors.Join(explainLock(err, s, t), restored)
+		return errors.Join(explainLock(err, s, tables[0]), restored)
 	}
 	for {
 		if _, err := conn.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
@@ -77,11 +80,12 @@ func (s *server) readEnd(ctx context.Context, conn *sql.Conn) (gtid.Position, er
 }
 
 // openPart opens a read view on a connection, which shows everything up to a position,
-// and nothing behind another. It is for one part of a table. Where that is locked while
-// it is opened, as it must be on MySQL without GTIDs, no group between the two changes it.
-func (s *server) openPart(ctx context.Context, db *sql.DB, conn *sql.Conn, t *table, locks bool) (shown, end gtid.Position, err error) {
+// and nothing behind another. It is for one part of tables. Where these are locked while
+// it is opened, as they must be on MySQL without GTIDs, no group between the two changes
+// them.
+func (s *server) openPart(ctx context.Context, db *sql.DB, conn *sql.Conn, tables []*table, locks bool) (shown, end gtid.Position, err error) {
 	if locks {
-		unlock, err := lockTables(ctx, db, s, []*snapshotTable{{table: t}})
+		unlock, err := lockTables(ctx, db, s, tables)
 		if err != nil {
 			return shown, end, err
 		}

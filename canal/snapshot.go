@@ -150,10 +150,10 @@ func positionOf(ctx context.Context, conn *sql.Conn, place gtid.Coordinates) (gt
 }
 
 func (v *snapshot) openMySQL(ctx context.Context, db *sql.DB, s *server) error {
-	var counted []*snapshotTable
+	var counted []*table
 	for _, t := range v.tables {
 		if t.counted {
-			counted = append(counted, t)
+			counted = append(counted, t.table)
 		}
 	}
 	unlock, err := lockTables(ctx, db, s, counted)
@@ -173,7 +173,11 @@ func (v *snapshot) openMySQL(ctx context.Context, db *sql.DB, s *server) error {
 }
 
 func (v *snapshot) openLocked(ctx context.Context, db *sql.DB, s *server) error {
-	unlock, err := lockTables(ctx, db, s, v.tables)
+	var tables []*table
+	for _, t := range v.tables {
+		tables = append(tables, t.table)
+	}
+	unlock, err := lockTables(ctx, db, s, tables)
 	if err != nil {
 		return err
 	}

@@ -68,10 +68,14 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 			f.halt(r, unfit[r])
 		}
 	}
+	inParts := make(map[*follow]bool) // relations of many tables
+	for _, r := range a.follows {
+		inParts[r] = reading && r.many() && f.recounts(r, tablesIn(groups, r)) != nil
+	}
 	for _, g := range groups {
 		fit := slices.DeleteFunc(g.follows, func(r *follow) bool { return unfit[r] != nil })
 		t := f.recognize(g, fit)
-		fit = slices.DeleteFunc(fit, func(r *follow) bool { return r.link }) // which are read by rescans
+		fit = slices.DeleteFunc(fit, func(r *follow) bool { return r.link || inParts[r] }) // which are read by rescans
 		if t != nil && reading && len(fit) > 0 {
 			st, err := newSnapshotTable(t, fit)
 			if err != nil {
@@ -95,7 +99,7 @@ func (f *Follower) checkTables(ctx context.Context, q queryer, s *server, readin
 func (f *Follower) needsView(t *snapshotTable) bool {
 	return slices.ContainsFunc(t.edges, func(e edgePlan) bool {
 		r := f.assembler.follows[e.relation]
-		return counts(r.Relation, t.table) && f.recounts(r, t.table) == nil
+		return r.many() || counts(r.Relation, t.table) && f.recounts(r, []*table{t.table}) == nil
 	})
 }
 

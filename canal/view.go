@@ -82,7 +82,7 @@ func (f *Follower) readView(ctx context.Context, s *rescan) error {
 func (f *Follower) awaitDefinition(ctx context.Context, r *follow) error {
 	conn := f.rescans.conn
 	for _, t := range f.awaited(r) {
-		err := f.server.awaitShown(ctx, conn, &table{Schema: t.Schema, Name: t.Name}, f.tracker.Position(), f.end)
+		err := f.server.awaitShown(ctx, conn, []*table{{Schema: t.Schema, Name: t.Name}}, f.tracker.Position(), f.end)
 		if err != nil && !isServerError(err, errNoSuchTable, errUnknownSchema) { // which will be told better
 			return err
 		}
