@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"os"
 	"sync/atomic"
 )
 
@@ -64,6 +63,8 @@ type arena struct {
 	partial   [maxSlots + 1]int32 // by slots of a page: first page with room, 0 for none
 	empty     []int32             // pages without blocks
 	resident  int                 // how many of those at the end of empty may hold memory
+	given     bitset              // those whose memory was given back
+	hollow    []uint8             // by growStep: how many of these it has
 	inUse     [maxSlots + 1]int32 // by slots: pages
 	sizes     int                 // how many sizes have pages
 	committed uint64
@@ -206,24 +207,6 @@ func (a *arena) usePage(slots uint16, by int32) {
 	}
 }
 
-// giveBack returns the memory of empty pages to the system when there are more
-// than are likely to be used again soon: those that were empty first. Where the
-// system's pages are larger than ours, others of ours would go with them.
-func (a *arena) giveBack() {
-	if pageSize%os.Getpagesize() != 0 {
-		return
-	}
-	keep := 8 + len(a.pages)/64
-	if a.resident < 2*keep {
-		return
-	}
-	first := len(a.empty) - a.resident
-	for _, p := range a.empty[first : len(a.empty)-keep] {
-		a.decommit(uint64(p)*pageSize, pageSize)
-	}
-	a.resident = keep
-}
-
 // addPage divides an empty page into the slots and returns it, linked.
 func (a *arena) addPage(slots int) int32 {
 	p := a.takeEmpty()
@@ -243,6 +226,7 @@ func (a *arena) takeEmpty() int32 {
 		p := a.empty[n-1]
 		a.empty = a.empty[:n-1]
 		a.resident = max(a.resident-1, 0)
+		a.takeBack(p)
 		if a.file == nil || a.file.canShow(int(p)) {
 			return p
 		}

@@ -92,6 +92,13 @@ func (rs *regions) decommit(off, n uint64) {
 	rs[i].mem.decommit(at, n)
 }
 
+// adviseHuge asks for huge pages behind n bytes from off on, all in one region, or
+// that there be none.
+func (rs *regions) adviseHuge(off, n uint64, huge bool) {
+	i, at := locate(off)
+	adviseHuge(rs[i].mem.bytes(at, int(n)), huge)
+}
+
 // release gives everything back.
 func (rs *regions) release() {
 	for i := range rs {

@@ -5,4 +5,4 @@ package postings
 // Reserving is not counted on these systems, or has no flag to say so.
 const mapNoReserve = 0
 
-func adviseHuge([]byte) {}
+func adviseHuge([]byte, bool) {}

@@ -24,3 +24,5 @@ func (m *memory) decommit(_, _ uint64) {}
 func (m *memory) mapFile(_, _ uint64, _ uintptr, _ uint64) error { return errors.ErrUnsupported }
 
 func (m *memory) release() { m.base = nil }
+
+func adviseHuge([]byte, bool) {}

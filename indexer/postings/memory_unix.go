@@ -30,7 +30,7 @@ func (m *memory) commit(off, n uint64, huge bool) error {
 		return fmt.Errorf("commit %d bytes of memory: %w", n, err)
 	}
 	if huge {
-		adviseHuge(b)
+		adviseHuge(b, true)
 	}
 	return nil
 }

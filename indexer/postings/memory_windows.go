@@ -45,3 +45,5 @@ func (m *memory) mapFile(_, _ uint64, _ uintptr, _ uint64) error { return errors
 func (m *memory) release() {
 	_ = windows.VirtualFree(uintptr(m.base), 0, windows.MEM_RELEASE)
 }
+
+func adviseHuge([]byte, bool) {}

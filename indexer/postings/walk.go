@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"slices"
 )
 
 // walk looks at the whole index and returns what is not as it must be, or nil:
@@ -292,6 +293,15 @@ func (c *blockCheck) rest(waiting *limbo) error {
 			return fmt.Errorf("empty page %d has %d slots, or is there twice", p, a.pages[p].slots)
 		}
 		seen.add(int(p))
+	}
+	hollow := make([]uint8, len(a.hollow))
+	for p := a.given.next(0); p >= 0; p = a.given.next(p + 1) {
+		if hollow[p/growPages]++; !seen.has(p) {
+			return fmt.Errorf("page %d is used, and its memory was given back", p)
+		}
+	}
+	if !slices.Equal(hollow, a.hollow) {
+		return fmt.Errorf("by huge pages, %v have given their memory back, and %v are counted", hollow, a.hollow)
 	}
 	if a.resident < 0 || a.resident > len(a.empty) {
 		return fmt.Errorf("%d of %d empty pages hold memory", a.resident, len(a.empty))

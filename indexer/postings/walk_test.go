@@ -108,6 +108,12 @@ func TestWalkFindsWhatIsWrong(t *testing.T) {
 			x.w.t.arena.empty = append(x.w.t.arena.empty, x.w.leaf.page())
 		}, "empty page"},
 		{"empty pages with memory", func(x *Index) { x.w.t.arena.resident = len(x.w.t.arena.empty) + 1 }, "empty pages hold memory"},
+		{"pages that were given back", func(x *Index) { x.w.t.arena.hollow = append(x.w.t.arena.hollow, 1) }, "are counted"},
+		{"pages that were given back and are used", func(x *Index) {
+			x.w.descend(somewhere)
+			x.w.t.arena.given.add(int(x.w.leaf.page()))
+			x.w.t.arena.hollow = make([]uint8, 100)
+		}, "was given back"},
 		{"dictionary of the leaves to come", func(x *Index) { x.w.enc.dict = new(dictionary) }, "does not have"},
 		{"ids of the dictionary", func(x *Index) { x.w.enc.dict.ids++ }, "and says"},
 		{"top of the dictionary", func(x *Index) { x.w.enc.dict.top = 1 }, "the greatest is 1"},
