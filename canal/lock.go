@@ -3,6 +3,7 @@ package canal
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -37,7 +38,15 @@ func lockTables(ctx context.Context, db *sql.DB, s *server, tables []*table) (un
 	if err := s.checkSame(ctx, conn); err != nil {
 		return nil, err
 	}
-	err = lock(ctx, conn, tables, "READ", readLockPatience)
+	if err := lockPatiently(ctx, conn, tables); err != nil {
+		return nil, explainLock(err, s, tables[0])
+	}
+	return conn.Close, nil
+}
+
+// lockPatiently locks tables to read, or else to write.
+func lockPatiently(ctx context.Context, conn *sql.Conn, tables []*table) error {
+	err := lock(ctx, conn, tables, "READ", readLockPatience)
 	if isServerError(err, errLockWaitTimeout) {
 		// A server that is read-only refuses the other one.
 		if failed := lock(ctx, conn, tables, "WRITE", writeLockPatience); failed == nil {
@@ -45,12 +54,26 @@ func lockTables(ctx context.Context, db *sql.DB, s *server, tables []*table) (un
 		}
 	}
 	if isServerError(err, errLockWaitTimeout) {
-		return nil, fmt.Errorf("a long transaction holds one of the tables: %w", err)
+		return fmt.Errorf("a long transaction holds one of the tables: %w", err)
 	}
-	if err != nil {
-		return nil, explainLock(err, s, tables[0])
+	return err
+}
+
+// awaitWriters waits until no transaction is open, or prepared, that has written to the
+// tables before, on MySQL without GTIDs. It takes and leaves their locks one by one: who
+// holds some while he waits for others has writers wait for him, and end in deadlocks.
+func (s *server) awaitWriters(ctx context.Context, conn *sql.Conn, tables []*table, lock func([]*table) error) (err error) {
+	defer func() {
+		_, unlocked := conn.ExecContext(ctx, "UNLOCK TABLES")
+		_, restored := conn.ExecContext(ctx, "SET SESSION autocommit = ON")
+		err = errors.Join(err, unlocked, restored)
+	}()
+	for i, t := range tables { // a lock leaves the one before
+		if err := lock(tables[i : i+1]); err != nil {
+			return explainLock(err, s, t)
+		}
 	}
-	return conn.Close, nil
+	return nil
 }
 
 // lockDenied is an error that says that we may not lock a table, with the cure.

@@ -152,20 +152,22 @@ func (f *Follower) readRecount(ctx context.Context, s *rescan) error {
 
 // openPart opens the view that a part is read in.
 func (f *Follower) openPart(ctx context.Context, c *recount) (shown, end gtid.Position, err error) {
-	locks := f.server.kind == gtid.File
-	if f.server.kind == gtid.MySQL && c.vain >= maxVain && !c.denied {
+	tables := c.tables()
+	locks := f.server.kind == gtid.File && len(tables) == 1 // who holds many locks has writers end in deadlocks
+	retries := !locks && f.server.kind != gtid.Maria && c.vain >= maxVain && !c.denied
+	if retries {
 		c.vain, locks = 0, true
 	}
 	began := time.Now()
-	shown, end, err = f.server.openPart(ctx, f.rescans.db, f.rescans.conn, c.tables(), locks)
+	shown, end, err = f.server.openPart(ctx, f.rescans.db, f.rescans.conn, tables, locks)
 	f.rescans.waited = time.Since(began)
 	if denied, ok := errors.AsType[*lockDenied](err); ok && f.server.kind == gtid.MySQL {
 		c.denied = true
 		f.logger.Warn("rows change all the time, and are counted when they rest for a moment: with the right to lock their tables they need not",
 			"relation", c.relation.Name, "reason", denied)
 	}
-	if err != nil && locks && f.server.kind == gtid.MySQL {
-		return f.server.openPart(ctx, f.rescans.db, f.rescans.conn, c.tables(), false)
+	if err != nil && retries {
+		return f.server.openPart(ctx, f.rescans.db, f.rescans.conn, tables, false)
 	}
 	return shown, end, err
 }

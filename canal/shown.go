@@ -28,15 +28,7 @@ func (s *server) awaitShown(ctx context.Context, conn *sql.Conn, tables []*table
 		}
 		return nil
 	case gtid.File:
-		if len(tables) == 0 {
-			return nil
-		}
-		err := lock(ctx, conn, tables, "READ", 1)
-		if err == nil {
-			_, err = conn.ExecContext(ctx, "UNLOCK TABLES")
-		}
-		_, restored := conn.ExecContext(ctx, "SET SESSION autocommit = ON")
-		return errors.Join(explainLock(err, s, tables[0]), restored)
+		return s.awaitWriters(ctx, conn, tables, func(t []*table) error { return lock(ctx, conn, t, "READ", 1) })
 	}
 	for {
 		if _, err := conn.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
@@ -81,8 +73,8 @@ func (s *server) readEnd(ctx context.Context, conn *sql.Conn) (gtid.Position, er
 
 // openPart opens a read view on a connection, which shows everything up to a position,
 // and nothing behind another. It is for one part of tables. Where these are locked while
-// it is opened, as they must be on MySQL without GTIDs, no group between the two changes
-// them.
+// it is opened, no group between the two changes them. Where they are not, on MySQL
+// without GTIDs, it waits for those that had written to them at the first.
 func (s *server) openPart(ctx context.Context, db *sql.DB, conn *sql.Conn, tables []*table, locks bool) (shown, end gtid.Position, err error) {
 	if locks {
 		unlock, err := lockTables(ctx, db, s, tables)
@@ -95,7 +87,9 @@ func (s *server) openPart(ctx context.Context, db *sql.DB, conn *sql.Conn, table
 	case gtid.MySQL:
 		shown, err = s.executed(ctx, conn)
 	case gtid.File:
-		shown, err = s.readEnd(ctx, conn)
+		if shown, err = s.readEnd(ctx, conn); err == nil && !locks {
+			err = s.awaitWriters(ctx, conn, tables, func(t []*table) error { return lockPatiently(ctx, conn, t) })
+		}
 	}
 	if err != nil {
 		return shown, end, err
