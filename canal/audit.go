@@ -118,7 +118,10 @@ func (f *Follower) auditNext(ctx context.Context) error {
 	}
 	begins := a.scan == nil
 	timeout := partTimeout
-	if begins && a.todo[0].many() {
+	switch {
+	case !begins:
+		timeout = a.scan.timeout()
+	case a.todo[0].many():
 		timeout = manyTimeout
 	}
 	bounded, cancel := context.WithTimeout(ctx, timeout)
@@ -181,7 +184,11 @@ func (f *Follower) auditPart(ctx context.Context, a *audit) (rows int, err error
 }
 
 func (f *Follower) awaitAudit(ctx context.Context, tables []*table) error {
-	ctx, cancel := context.WithTimeout(ctx, auditPatience)
+	patience := auditPatience
+	if f.server.kind == gtid.File { // where each table is locked, one after the other
+		patience += time.Duration(len(tables)) * tableTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return f.awaitApplied(ctx, tables)
 }
@@ -416,6 +423,12 @@ func (s *auditScan) tables() []*table {
 		}
 	}
 	return tables
+}
+
+// timeout returns how long a part may take: each table takes a statement, which is some
+// time where the source is far away.
+func (s *auditScan) timeout() time.Duration {
+	return partTimeout + time.Duration(len(s.scans))*tableTimeout
 }
 
 func (s *auditScan) forget() { s.suspects, s.until, s.unclear = nil, nil, false }

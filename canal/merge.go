@@ -23,11 +23,13 @@ import (
 // for each of them takes as long as some rows.
 const minRowsOfTable = 20
 
-// scannedRow is a row that was read to be compared.
+// scannedRow is a row that was read to be compared, with the next ones if they are alike:
+// an edge may have more rows than there is memory for.
 type scannedRow struct {
 	indexer.Edge
 	passes bool // it is one of the relation's
 	scan   *tableScan
+	rows   int
 }
 
 // scannedRows are the rows of all tables up to an edge.
@@ -43,12 +45,18 @@ type scannedRows struct {
 func (s *auditScan) nextRows(ctx context.Context, q queryer, limit int) (r scannedRows, err error) {
 	r.last, r.next = lastEdge, make(map[*tableScan]indexer.Edge)
 	ends := make(map[*tableScan]indexer.Edge) // where there were more rows
+	kept := 0
 	for _, t := range s.scans {
 		query := func(columns string) string { return s.query(t, columns, r.last, limit) }
 		n := 0
 		err := t.readEach(ctx, q, query, func(e indexer.Edge, passes bool) {
 			n++
-			r.rows = append(r.rows, scannedRow{e, passes && !(t.reversed && e.Key == e.Value), t})
+			row := scannedRow{e, passes && !(t.reversed && e.Key == e.Value), t, 1}
+			if i := len(r.rows) - 1; i >= 0 && r.rows[i].isLike(row) {
+				r.rows[i].rows++
+				return
+			}
+			r.rows = append(r.rows, row)
 		})
 		if err != nil {
 			return r, err
@@ -57,10 +65,10 @@ func (s *auditScan) nextRows(ctx context.Context, q queryer, limit int) (r scann
 			r.last = r.rows[len(r.rows)-1].Edge
 			ends[t] = r.last
 		}
-		if len(s.scans) > 1 && len(r.rows) >= 2*limit {
+		if kept += n; len(s.scans) > 1 && kept >= 2*limit {
 			slices.SortFunc(r.rows, func(a, b scannedRow) int { return s.compare(a.Edge, b.Edge) })
-			r.last = r.rows[limit-1].Edge
-			r.keep(s)
+			r.last = r.edgeOfRow(limit)
+			kept = r.keep(s)
 		}
 	}
 	r.keep(s)
@@ -74,10 +82,25 @@ func (s *auditScan) nextRows(ctx context.Context, q queryer, limit int) (r scann
 	return r, nil
 }
 
-// keep throws the rows behind the last edge away.
-func (r *scannedRows) keep(s *auditScan) {
+func (r scannedRow) isLike(other scannedRow) bool {
+	return r.Edge == other.Edge && r.passes == other.passes && r.scan == other.scan
+}
+
+// edgeOfRow returns the edge of the nth row.
+func (r *scannedRows) edgeOfRow(n int) indexer.Edge {
+	for _, row := range r.rows {
+		if n -= row.rows; n <= 0 {
+			return row.Edge
+		}
+	}
+	return r.last
+}
+
+// keep throws the rows behind the last edge away, and tells how many are left.
+func (r *scannedRows) keep(s *auditScan) (kept int) {
 	r.rows = slices.DeleteFunc(r.rows, func(row scannedRow) bool {
 		if s.compare(row.Edge, r.last) <= 0 {
+			kept += row.rows
 			return false
 		}
 		if next, ok := r.next[row.scan]; !ok || s.compare(row.Edge, next) < 0 {
@@ -85,6 +108,7 @@ func (r *scannedRows) keep(s *auditScan) {
 		}
 		return true
 	})
+	return kept
 }
 
 // arrange has those tables be read first that have rows next, as far as is known.

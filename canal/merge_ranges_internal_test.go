@@ -102,6 +102,13 @@ func TestRowsFromAnIdToItself(t *testing.T) {
 		}
 		want := []tally{{indexer.Edge{Key: 4, Value: 4}, 2, 0}, {indexer.Edge{Key: 5, Value: 5}, 600, 0}, {indexer.Edge{Key: 5, Value: 6}, 6, 0},
 			{indexer.Edge{Key: 6, Value: 5}, 6, 0}, {indexer.Edge{Key: 6, Value: 6}, 4, 0}, {indexer.Edge{Key: 7, Value: 7}, 2, 0}}
+		rows, err := s.nextRows(ctx, f.rescans.conn, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if edges := 2 * 2 * len(want); rows.read != 4*307 || len(rows.rows) > edges {
+			t.Errorf("%d rows were read, and %d kept, want %d of %d", rows.read, len(rows.rows), edges, 4*307)
+		}
 		x := indexer.NewIndex([]indexer.Relation{{Name: "r"}})
 		var got []tally
 		for ends := false; !ends; {

@@ -181,11 +181,7 @@ func (c *recount) tallyAgain(ctx context.Context, q queryer, x *indexer.Index, p
 		p.tallies = append(p.tallies, tally{Edge: e, index: x.Rows(c.relation.id, e.Key, e.Value)})
 	}
 	slices.SortFunc(p.tallies, func(a, b tally) int { return compareEdges(a.Edge, b.Edge) })
-	err := c.lookUp(ctx, q, p, p.tallies, false)
-	if err == nil && c.relation.Symmetric && !c.bothWays {
-		err = c.lookUp(ctx, q, p, p.tallies, true)
-	}
-	return err
+	return c.lookUp(ctx, q, p, p.tallies, false)
 }
 
 // names returns the names of the tables of a relation of many.

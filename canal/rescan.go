@@ -72,10 +72,11 @@ const (
 	// Rows of a part: as many as are read in a twentieth of a second.
 	minPart, firstPart, maxPart = 500, 2000, 1 << 16
 	partTime                    = 50 * time.Millisecond
-	// partTimeout bounds how long the stream may have to wait for a part, and
-	// manyTimeout for the definitions of many tables.
-	partTimeout = 10 * time.Second
-	manyTimeout = 2 * time.Minute
+	// partTimeout bounds how long the stream may have to wait for a part, with
+	// tableTimeout more for each of many tables, and manyTimeout for their definitions.
+	partTimeout  = 10 * time.Second
+	tableTimeout = 50 * time.Millisecond
+	manyTimeout  = 2 * time.Minute
 	// glance is how long the stream is waited for between two parts.
 	glance = time.Millisecond
 )
@@ -299,8 +300,11 @@ func (f *Follower) readPart(ctx context.Context, r *follow) error {
 	}
 	whole := ctx // a view lives longer than a part
 	timeout := partTimeout
-	if r.many() && f.rescans.active == nil {
+	switch s := f.rescans.active; {
+	case r.many() && s == nil:
 		timeout = manyTimeout
+	case s != nil && s.recount != nil:
+		timeout = s.recount.timeout()
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

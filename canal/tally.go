@@ -67,7 +67,7 @@ func (s *auditScan) takeRows(ctx context.Context, q queryer, x *indexer.Index, l
 	slices.SortFunc(rows.rows, func(a, b scannedRow) int { return compareEdges(a.Edge, b.Edge) })
 	for _, r := range rows.rows {
 		if r.passes {
-			p.add(r.Edge)
+			p.add(r.Edge, r.rows)
 		}
 	}
 	for _, t := range rows.cut {
@@ -98,12 +98,12 @@ func (s *auditScan) first() indexer.Edge {
 	return following(*s.place.reached)
 }
 
-// add counts a row of an edge, which is that of the last tally or has none yet.
-func (p *auditPart) add(e indexer.Edge) {
+// add counts rows of an edge, which is that of the last tally or has none yet.
+func (p *auditPart) add(e indexer.Edge, rows int) {
 	if n := len(p.tallies); n == 0 || p.tallies[n-1].Edge != e {
 		p.tallies = append(p.tallies, tally{Edge: e})
 	}
-	p.tallies[len(p.tallies)-1].source++
+	p.tallies[len(p.tallies)-1].source += uint64(rows)
 }
 
 // recount adds all rows that a table has of an edge.
