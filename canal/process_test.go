@@ -116,6 +116,9 @@ func (t *tap) Next(ctx context.Context) (indexer.Batch, error) {
 			t.journal.add(t.name(r.Relation), e.Key)
 		}
 	}
+	for _, r := range b.Repairs {
+		t.journal.add(t.name(r.Relation), r.Edge.Key)
+	}
 	for _, c := range b.Changes {
 		t.journal.add(t.name(c.Relation), c.Key)
 		if c.Op == indexer.MoveKey {
