@@ -102,10 +102,7 @@ func TestRecountGoesOnAfterARestart(t *testing.T) {
 // is written to all over. A row that is counted twice, or not at all, shows at once or
 // when rows go.
 func TestRecountsUnderWriters(t *testing.T) {
-	rounds, writers := 2, 4
-	if testing.Short() { // a kith with the race detector is slower than four of them
-		writers = 2
-	}
+	rounds := 2
 	if long {
 		rounds = 40
 	}
@@ -113,7 +110,7 @@ func TestRecountsUnderWriters(t *testing.T) {
 		schema := s.schema(t)
 		s.createCrowd(t, schema, 24_000)
 		var all []*kith
-		w := s.writeBy(t, schema, writers, crowdStatement)
+		w := s.writeBy(t, schema, 2, crowdStatement)
 		for range rounds {
 			o := s.options(t, schema, "bag.a.b", "bag.b.a", "bag.a=b", "bag.b=a", `bag.a.b?x>0`)
 			index := newIndex(relationsOf(o))
